@@ -1,0 +1,1 @@
+//! A load generator whose latency reports can be trusted.

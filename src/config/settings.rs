@@ -1,0 +1,162 @@
+//! Finished settings. Whoever holds one needs to check nothing again.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::logic::access::LogFormat;
+use crate::logic::balance::Strategy;
+use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::route::RouteTable;
+
+/// The whole configuration, finished.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Worker threads; `None` is one for each core that the process may use.
+    pub workers: Option<NonZeroUsize>,
+    /// Which I/O driver.
+    pub driver: DriverChoice,
+    /// How long a drain may take.
+    pub grace: Duration,
+    /// Peers whose X-Forwarded-* are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where and how exchanges are logged; `None` is off.
+    pub access_log: Option<AccessLogSettings>,
+    /// In the order of the file; `ListenerIndex` points in here.
+    pub listeners: Vec<Listener>,
+    /// Limits of messages.
+    pub limits: MessageLimits,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+    /// The routes.
+    pub routes: Arc<RouteTable>,
+    /// In the order of the file; `BackendIndex` points in here.
+    pub backends: Vec<BackendSettings>,
+    /// The admin API; `None` is off.
+    pub admin: Option<Admin>,
+    /// What the file asks for and this version cannot run yet. `check` names it, `run` refuses it.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// `driver:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DriverChoice {
+    /// io_uring where the kernel allows it, else epoll with the reason printed.
+    #[default]
+    Auto,
+    /// io_uring or no start.
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// `access_log:`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLogSettings {
+    /// Where lines go.
+    pub target: LogTarget,
+    /// How they look.
+    pub format: LogFormat,
+    /// The share of ordinary lines that is written, 0 to 1.
+    pub sample: f64,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, appended to; reopened on USR1.
+    File(PathBuf),
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// At least one.
+    pub binds: Vec<BindAddress>,
+    /// Connections it may have open; `None` is no limit but the process's file descriptors.
+    pub max_connections: Option<NonZeroUsize>,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BindAddress {
+    /// An IP address and a port; port 0 lets the kernel choose.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One backend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendSettings {
+    /// Its name; a route that carries its servers inline gives its own.
+    pub name: Arc<str>,
+    /// How nodes are picked.
+    pub strategy: Strategy,
+    /// At least one.
+    pub servers: Vec<Server>,
+}
+
+/// One server of a backend: an address, or a name that the control plane resolves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where.
+    pub host: ServerHost,
+    /// Its weight, `1..=WEIGHT_MAX`.
+    pub weight: u32,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerHost {
+    /// An address.
+    Address(SocketAddr),
+    /// A name to resolve, and a port.
+    Name(Box<str>, u16),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// `admin:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Whether it takes writes.
+    pub writable: bool,
+    /// The file with the bearer token.
+    pub token_file: Option<PathBuf>,
+}
+
+/// A key whose feature is not in this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// Path of the key, e.g. `routes[0].docker_image`.
+    pub key: String,
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What to do instead.
+    pub hint: String,
+}

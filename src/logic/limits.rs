@@ -1,0 +1,108 @@
+//! Every maximum in the program, by name, and how they relate.
+//!
+//! A limit that an operator can set has its default and its bounds here; one that nobody can set is here too.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+
+/// Bytes of a message head (request line or status line, fields, the empty line) that fit any buffer of ours.
+/// With the edits of a route and the fields that we add, a rewritten head still fits the largest buffer.
+pub const HEAD_BYTES_CEILING: usize = 48 * KIB;
+/// Bytes that our own fields (`via`, `x-forwarded-*`, `x-request-id`, framing) may add to one head.
+pub const OWN_FIELDS_BYTES_MAX: usize = 4 * KIB;
+/// The least that `limits.head` may say: below it ordinary browsers are refused.
+pub const HEAD_BYTES_FLOOR: usize = KIB;
+/// Field lines in one head that `limits.headers` may allow at most: they live in a fixed array on the stack.
+pub const FIELDS_CEILING: usize = 128;
+/// Bytes that all configured header edits of one route may add to one message.
+pub const EDITS_BYTES_CEILING: usize = 8 * KIB;
+/// Bytes of one chunk-size line: 16 hexadecimal digits and the extensions that we drop (RFC 9112, 7.1.1).
+pub const CHUNK_LINE_BYTES_MAX: usize = 4 * KIB;
+/// Bytes of a trailer section.
+pub const TRAILER_BYTES_MAX: usize = 8 * KIB;
+/// Interim (1xx) responses that one exchange may carry: more is a node that loops.
+pub const INTERIM_RESPONSES_MAX: u32 = 16;
+/// Empty lines before a request line that are forgiven (RFC 9112, 2.2 asks for at least one).
+pub const LEADING_EMPTY_LINES_MAX: usize = 4;
+
+/// Listeners in one configuration.
+pub const LISTENERS_MAX: usize = 64;
+/// Routes in one configuration.
+pub const ROUTES_MAX: usize = 4096;
+/// Backends in one configuration.
+pub const BACKENDS_MAX: usize = 1024;
+/// Nodes in one backend.
+pub const NODES_MAX: usize = 4096;
+/// Bytes of a configuration file.
+pub const CONFIG_BYTES_MAX: usize = 4 * KIB * KIB;
+/// Weight of a server.
+pub const WEIGHT_MAX: u32 = 1000;
+
+/// What one request may look like; `limits:` in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// Bytes of a request's or a response's head: `HEAD_BYTES_FLOOR..=HEAD_BYTES_CEILING`.
+    pub head_bytes_max: usize,
+    /// Field lines of a head: `1..=FIELDS_CEILING`.
+    pub fields_max: usize,
+    /// Bytes of a request target; at most `head_bytes_max`.
+    pub uri_bytes_max: usize,
+    /// Bytes of a request body; `None` is no limit.
+    pub body_bytes_max: Option<u64>,
+}
+
+impl Default for MessageLimits {
+    fn default() -> Self {
+        Self { head_bytes_max: 32 * KIB, fields_max: 100, uri_bytes_max: 8 * KIB, body_bytes_max: None }
+    }
+}
+
+/// How long each phase may take; `timeouts:` in the configuration, and a route's overrides merged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a request's head to its last.
+    pub client_head: Duration,
+    /// From the end of a response to the first byte of the next request on that connection.
+    pub client_idle: Duration,
+    /// Between two reads of a request body.
+    pub client_body: Duration,
+    /// To open a connection to a node.
+    pub connect: Duration,
+    /// From the last byte of the request sent to the last byte of the response's head.
+    pub response_head: Duration,
+    /// Between two reads of a response body, and between two writes that the client accepts.
+    pub body: Duration,
+    /// Without a byte in either direction of a tunnel (`Upgrade`).
+    pub tunnel_idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            client_head: Duration::from_secs(10),
+            client_idle: Duration::from_secs(60),
+            client_body: Duration::from_secs(30),
+            connect: Duration::from_secs(2),
+            response_head: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            tunnel_idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// The shortest timeout that can be kept: the workers look at their deadlines every `TIMER_TICK`.
+pub const TIMEOUT_FLOOR: Duration = Duration::from_millis(50);
+/// How often a worker looks for deadlines that have passed.
+pub const TIMER_TICK: Duration = Duration::from_millis(25);
+
+/// Bytes of the smallest pooled buffer: an ordinary request or a small response.
+pub const SMALL_BUFFER_BYTES: usize = 4 * KIB;
+/// Bytes of the middle one: a page, an API answer.
+pub const MEDIUM_BUFFER_BYTES: usize = 32 * KIB;
+/// Bytes of the largest one: bulk, and the longest head.
+pub const LARGE_BUFFER_BYTES: usize = 64 * KIB;
+
+const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
+const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
+const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());

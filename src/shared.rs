@@ -1,0 +1,7 @@
+//! What crosses threads: published settings and nodes, exact counters, reports, commands.
+
+pub mod mailbox;
+pub mod node;
+pub mod report;
+pub mod run_state;
+pub mod snapshot;

@@ -1,0 +1,112 @@
+//! A node: one address that can take requests, and what every thread may know of it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crossbeam_utils::CachePadded;
+
+/// Where a node listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NodeAddress {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+    /// A name that does not resolve: the node is down until it does.
+    Unresolved(Box<str>),
+}
+
+impl fmt::Display for NodeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unresolved(name) => name.fmt(f),
+        }
+    }
+}
+
+/// Where a node came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// An address in the file.
+    Static,
+    /// A name in the file.
+    Dns,
+}
+
+/// What a node is doing; the words of the public contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// Takes requests.
+    Serving,
+    /// Takes none, for the reason that stands beside it.
+    Down,
+}
+
+/// One node. Shared by every snapshot it is part of, so its counters live as long as it does.
+#[derive(Debug)]
+pub struct Node {
+    /// Stable while the node exists: `backend/address`.
+    pub id: Arc<str>,
+    /// Name of its backend.
+    pub backend: Arc<str>,
+    /// Where it listens.
+    pub address: NodeAddress,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Requests in flight over all workers. On its own cache line: every worker writes it on every request.
+    in_flight: CachePadded<AtomicU32>,
+    /// Exact totals for the admin API, written rarely enough to share a line.
+    requests: CachePadded<AtomicU64>,
+    errors: AtomicU64,
+}
+
+impl Node {
+    /// A node without a past.
+    pub fn new(backend: Arc<str>, address: NodeAddress, origin: Origin) -> Self {
+        Self {
+            id: format!("{backend}/{address}").into(),
+            backend,
+            address,
+            origin,
+            in_flight: CachePadded::default(),
+            requests: CachePadded::default(),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    /// Requests in flight now. Relaxed: the number guards no other memory.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Requests that were sent to it since it exists.
+    pub fn requests_total(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Requests that it failed: refused, broke off, timed out, or answered with 5xx.
+    pub fn errors_total(&self) -> u64 {
+        self.errors.load(Relaxed)
+    }
+
+    /// One request begins; [`Node::end`] must follow on every path.
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// One request is over.
+    pub fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// One request was failed by the node.
+    pub fn count_error(&self) {
+        self.errors.fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,93 @@
+//! What a worker hands to telemetry: once a second, and when somebody asks for exact numbers.
+
+use std::sync::Arc;
+
+use hdrhistogram::Histogram;
+
+use super::node::Node;
+
+/// Durations in microseconds, 2 significant digits, 1 us to 1 h: about 10 KB.
+pub type Durations = Histogram<u32>;
+
+/// An empty histogram of the kind that workers record into.
+pub fn new_durations() -> Durations {
+    // The bounds are constants that the library accepts: the only error it has is for impossible ones.
+    Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("bounds of the histogram are valid")
+}
+
+/// What one worker counted since its last report. All counts are deltas but those called `open`.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Which worker.
+    pub worker: usize,
+    /// The `Flush` command that asked for it; 0 for the ordinary one of each second.
+    pub ticket: u64,
+    /// One entry for each pair of listener and route that saw a request.
+    pub routes: Vec<RouteCounts>,
+    /// One entry for each node that saw a request.
+    pub nodes: Vec<NodeCounts>,
+    /// One entry for each listener.
+    pub listeners: Vec<ListenerCounts>,
+    /// The rest.
+    pub totals: Totals,
+}
+
+/// Requests of one listener and route.
+#[derive(Debug)]
+pub struct RouteCounts {
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// Name of the route; empty where none matched.
+    pub route: Arc<str>,
+    /// Name of the backend; empty where the balancer answered itself.
+    pub backend: Arc<str>,
+    /// Status and how many; status 0 where the client left before it got one.
+    pub codes: Vec<(u16, u64)>,
+    /// From the request's head to the end of the response.
+    pub durations: Durations,
+}
+
+/// Requests of one node.
+#[derive(Debug)]
+pub struct NodeCounts {
+    /// The node.
+    pub node: Arc<Node>,
+    /// From the request sent to the end of the response.
+    pub durations: Durations,
+    /// Opening connections.
+    pub connects: Durations,
+}
+
+/// Connections of one listener.
+#[derive(Debug)]
+pub struct ListenerCounts {
+    /// Its name.
+    pub listener: Arc<str>,
+    /// Accepted since the last report.
+    pub accepted: u64,
+    /// Open now, parked ones too.
+    pub open: u64,
+}
+
+/// Counts that belong to the worker as a whole.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of request bodies and heads read from clients.
+    pub bytes_in: u64,
+    /// Bytes written to clients.
+    pub bytes_out: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// Log lines that were dropped because the writer did not keep up.
+    pub log_lines_dropped: u64,
+    /// Reports that were dropped because telemetry did not keep up. Their counts are in the next one.
+    pub reports_dropped: u64,
+    /// Connections lost to a panic.
+    pub panics: u64,
+    /// Times that accepting failed for want of file descriptors or memory.
+    pub accept_errors: u64,
+}
+
+/// Lines of the access log, each ended by a newline, on their way to the writer.
+#[derive(Debug)]
+pub struct LogBatch(pub Vec<u8>);

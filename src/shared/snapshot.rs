@@ -1,0 +1,119 @@
+//! The one immutable picture of settings and nodes that the workers serve from.
+//!
+//! The control plane publishes a new [`Snapshot`] whenever anything changes; a worker sees it at its next request.
+//! Readers never wait: `arc-swap` keeps the current pointer in a per-thread cache, and a read is one atomic load.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+use ipnet::IpNet;
+
+use super::node::{Node, NodeState};
+use crate::logic::access::LogFormat;
+use crate::logic::balance::Strategy;
+use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::route::RouteTable;
+
+/// Everything that a worker needs to serve a request.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Rises with each publication.
+    pub version: u64,
+    /// Rises with each reload of the configuration: routes and listeners keep their places within one.
+    pub generation: u64,
+    /// Limits before a route is known.
+    pub limits: MessageLimits,
+    /// Timeouts before a route is known.
+    pub timeouts: Timeouts,
+    /// Peers whose X-Forwarded-* are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What is logged of each exchange; `None` is nothing.
+    pub access_log: Option<AccessLog>,
+    /// Names of the listeners, by `ListenerIndex`.
+    pub listeners: Vec<Arc<str>>,
+    /// The routes.
+    pub routes: Arc<RouteTable>,
+    /// The backends, by `BackendIndex`.
+    pub backends: Vec<Arc<Backend>>,
+}
+
+impl Snapshot {
+    /// Is this peer one whose X-Forwarded-* are believed?
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        // An IPv4 client of a dual-stack listener arrives as ::ffff:a.b.c.d; the file says a.b.c.d.
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+}
+
+/// How the workers log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccessLog {
+    /// How lines look.
+    pub format: LogFormat,
+    /// The share of ordinary lines that is written, 0 to 1. Errors are always written.
+    pub sample: f64,
+}
+
+/// A backend and its nodes.
+#[derive(Debug)]
+pub struct Backend {
+    /// Its name in the file.
+    pub name: Arc<str>,
+    /// How nodes are picked.
+    pub strategy: Strategy,
+    /// Its nodes, those that are down too.
+    pub nodes: Vec<Entry>,
+}
+
+/// A node's place in a backend, with what can change without making it another node.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Its weight, `1..=WEIGHT_MAX`.
+    pub weight: u32,
+    /// Whether it takes requests.
+    pub state: NodeState,
+    /// Why it is in that state, in words for a person.
+    pub reason: Arc<str>,
+    /// Since when, milliseconds since the epoch.
+    pub since_ms: u64,
+}
+
+/// The place where the newest snapshot stands.
+#[derive(Debug, Clone)]
+pub struct Published(Arc<ArcSwap<Snapshot>>);
+
+impl Published {
+    /// Publishes the first one.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(snapshot)))
+    }
+
+    /// Replaces it. Workers that are in the middle of a request keep what they began with.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.0.store(Arc::new(snapshot));
+    }
+
+    /// The newest, for a thread that looks rarely.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// A reader for a worker's hot path.
+    pub fn reader(&self) -> Reader {
+        Reader(Cache::new(Arc::clone(&self.0)))
+    }
+}
+
+/// One thread's view of the newest snapshot.
+pub struct Reader(Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>);
+
+impl Reader {
+    /// The newest: one atomic load where nothing changed.
+    pub fn load(&mut self) -> &Arc<Snapshot> {
+        self.0.load()
+    }
+}
