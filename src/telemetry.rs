@@ -1,1 +1,10 @@
-//! The telemetry plane.
+//! The telemetry plane: merges what the workers counted, and tells it to whoever asks.
+//!
+//! [`collector`] owns the numbers, [`admin`] and [`prometheus`] show them, [`access_log`] writes what the workers
+//! had to say of each exchange. Nothing here is ever waited for by a worker.
+
+pub mod access_log;
+pub mod buckets;
+pub mod collector;
+pub mod ledger;
+pub mod window;

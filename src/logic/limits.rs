@@ -103,6 +103,41 @@ pub const MEDIUM_BUFFER_BYTES: usize = 32 * KIB;
 /// Bytes of the largest one: bulk, and the longest head.
 pub const LARGE_BUFFER_BYTES: usize = 64 * KIB;
 
+/// Connections to the admin API at a time; more wait in the kernel's queue until one is closed.
+pub const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// Bytes that one connection to the admin API buffers: head and all.
+pub const ADMIN_BUFFER_BYTES: usize = 16 * KIB;
+/// Field lines in one request to the admin API.
+pub const ADMIN_FIELDS_MAX: usize = 64;
+/// The longest wait for the whole head of a request to the admin API, the pause before it included.
+pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a client of the admin API may leave a response, or its own request's body, where it is.
+pub const ADMIN_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest wait for the workers' exact numbers; after it the page shows what was there before.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Reports of all workers that may wait to be merged; beyond it a worker keeps its counts for the next one.
+pub const REPORTS_MAX: usize = 1024;
+/// Seconds over which rates and quantiles of the admin API are taken.
+pub const WINDOW_SECONDS: u64 = 10;
+/// Batches of access log lines that may wait for the writer; beyond it they are dropped and counted.
+pub const LOG_BATCHES_MAX: usize = 256;
+/// Bytes at which a batch of log lines is handed to the writer.
+pub const LOG_BATCH_BYTES: usize = 32 * KIB;
+
+/// Addresses of one name that become nodes; the rest of a longer answer is left out.
+pub const ADDRESSES_PER_NAME_MAX: usize = 256;
+/// Names that are looked up at the same time: each costs a thread for as long as the system's resolver takes.
+pub const LOOKUPS_AT_ONCE: usize = 32;
+/// The longest that the start waits for names.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause before a name that did not resolve is tried again; it doubles with each failure.
+pub const LOOKUP_RETRY_MIN: Duration = Duration::from_secs(1);
+/// Where that pause stops growing.
+pub const LOOKUP_RETRY_MAX: Duration = Duration::from_secs(30);
+
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());
+const _: () = assert!(ADDRESSES_PER_NAME_MAX <= NODES_MAX);
+const _: () = assert!(FLUSH_TIMEOUT.as_millis() < ADMIN_STALL_TIMEOUT.as_millis());
