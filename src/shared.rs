@@ -2,6 +2,7 @@
 
 pub mod log_channel;
 pub mod mailbox;
+pub mod memory;
 pub mod node;
 pub mod report;
 pub mod run_state;

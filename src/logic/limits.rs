@@ -136,6 +136,32 @@ pub const LOOKUP_RETRY_MIN: Duration = Duration::from_secs(1);
 /// Where that pause stops growing.
 pub const LOOKUP_RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// Idle connections that one worker keeps open to one node.
+pub const UPSTREAM_IDLE_MAX: usize = 256;
+/// How long an unused connection to a node is kept, where the node does not say less (`Keep-Alive: timeout=`).
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
+/// Nodes that one request is tried on before the client is told that none could be reached.
+pub const CONNECT_ATTEMPTS_MAX: usize = 8;
+/// How long an idle client connection keeps its task and its buffer, before only a small record of it is left.
+pub const HOT_WINDOW: Duration = Duration::from_millis(1000);
+/// Idle client connections that keep a task and a buffer at a time; with more, new ones are parked at once.
+pub const HOT_IDLE_MAX: usize = 1024;
+/// A client that has closed its sending side is given up where no byte of a response moves for this long.
+pub const CLIENT_GONE_GRACE: Duration = Duration::from_millis(1000);
+/// After an answer that ends a connection, how long bytes still in flight are read and dropped, so that they do not
+/// turn into a reset that would take the answer with it (RFC 9112, 9.6).
+pub const LINGER: Duration = Duration::from_millis(1000);
+/// And how many of them.
+pub const LINGER_BYTES_MAX: usize = 1024 * KIB;
+/// Connections that one wake-up of a listener accepts.
+pub const ACCEPT_BATCH_MAX: usize = 64;
+/// Pause after accepting failed for want of file descriptors or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that may wait in the kernel for a listener.
+pub const BACKLOG: i32 = 4096;
+/// File descriptors that the process needs beside its connections.
+pub const RESERVED_FDS: u64 = 64;
+
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());

@@ -39,11 +39,11 @@ impl<'a> Answering<'a> {
 }
 
 /// Appends the answer for a fault: what happened, whose fault it is, what to do. `allow`: the methods of a 405.
-pub fn write_fault(out: &mut Vec<u8>, fault: Fault, allow: Option<&[Box<str>]>, answering: &Answering<'_>) {
+pub fn write_fault(out: &mut Vec<u8>, fault: Fault, allow: Option<&str>, answering: &Answering<'_>) {
     put_status(out, fault.status(), reason_phrase(fault.status()).as_bytes());
     put_field(out, b"x-plimsoll-reason", fault.reason().as_bytes());
     if let Some(methods) = allow {
-        put_field(out, b"allow", methods.join(", ").as_bytes());
+        put_field(out, b"allow", methods.as_bytes());
     }
     if let Some(seconds) = fault.retry_after_s() {
         put_field(out, b"retry-after", seconds.to_string().as_bytes());
