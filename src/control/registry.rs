@@ -170,15 +170,21 @@ mod tests {
 
     /// A resolver that knows what the test says it knows, and writes down when it was asked.
     #[derive(Clone, Default)]
-    struct World(Arc<Mutex<(HashMap<String, Vec<SocketAddr>>, Vec<Instant>)>>);
+    struct World(Arc<Mutex<Facts>>);
+
+    #[derive(Default)]
+    struct Facts {
+        known: HashMap<String, Vec<SocketAddr>>,
+        asked: Vec<Instant>,
+    }
 
     impl World {
         fn set(&self, host: &str, addresses: &[SocketAddr]) {
-            self.0.lock().unwrap().0.insert(host.to_owned(), addresses.to_vec());
+            self.0.lock().unwrap().known.insert(host.to_owned(), addresses.to_vec());
         }
 
         fn asked(&self) -> Vec<Instant> {
-            self.0.lock().unwrap().1.clone()
+            self.0.lock().unwrap().asked.clone()
         }
 
         fn resolver(&self) -> Resolver {
@@ -187,7 +193,7 @@ mod tests {
         }
 
         fn answer(&self, name: &Name) -> io::Result<Vec<SocketAddr>> {
-            let (known, asked) = &mut *self.0.lock().unwrap();
+            let Facts { known, asked } = &mut *self.0.lock().unwrap();
             asked.push(Instant::now());
             known.get(&*name.host).cloned().ok_or_else(|| io::Error::other("unknown"))
         }
