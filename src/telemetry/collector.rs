@@ -170,3 +170,134 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use crossbeam_channel::{Sender, unbounded};
+
+    use super::*;
+    use crate::logic::limits::{MessageLimits, Timeouts};
+    use crate::shared::mailbox::{Inbox, mailbox};
+    use crate::shared::report::Totals;
+    use crate::shared::snapshot::Snapshot;
+
+    /// A collector with workers that the test plays itself.
+    fn collector(workers: usize) -> (Collector, Vec<Inbox>, Sender<Report>) {
+        let (sender, reports) = unbounded();
+        let (mailboxes, inboxes) = (0..workers).map(|_| mailbox().unwrap()).unzip();
+        (Collector::start(reports, mailboxes, Published::new(nothing())).unwrap(), inboxes, sender)
+    }
+
+    fn nothing() -> Snapshot {
+        Snapshot {
+            version: 1,
+            generation: 1,
+            limits: MessageLimits::default(),
+            timeouts: Timeouts::default(),
+            trusted_proxies: Vec::new(),
+            access_log: None,
+            listeners: Vec::new(),
+            routes: Arc::default(),
+            backends: Vec::new(),
+        }
+    }
+
+    /// The ticket of the next flush, waited for.
+    fn next_flush(inbox: &Inbox) -> u64 {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match inbox.next() {
+                Some(Command::Flush(ticket)) => return ticket,
+                Some(other) => panic!("a collector only flushes: {other:?}"),
+                None => assert!(Instant::now() < deadline, "no flush came"),
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn answer(worker: usize, ticket: u64, bytes_in: u64) -> Report {
+        Report { worker, ticket, totals: Totals { bytes_in, ..Totals::default() }, ..Report::default() }
+    }
+
+    #[tokio::test]
+    async fn a_flush_ends_when_every_answer_is_merged() {
+        let (collector, inboxes, sender) = collector(2);
+        let workers = thread::spawn(move || {
+            let tickets: Vec<_> = inboxes.iter().map(next_flush).collect();
+            // An ordinary report of the second worker comes first: it is merged, and is no answer.
+            for report in [answer(1, 0, 4), answer(0, tickets[0], 1), answer(1, tickets[1], 2)] {
+                sender.send(report).unwrap();
+            }
+        });
+        assert!(collector.flush().await);
+        assert_eq!(collector.view().ledger.totals().bytes_in, 7);
+        workers.join().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_hangs_costs_the_timeout_and_is_told() {
+        let (collector, inboxes, sender) = collector(2);
+        sender.send(answer(0, 1, 1)).unwrap();
+        let before = tokio::time::Instant::now();
+        assert!(!collector.flush().await);
+        assert!(before.elapsed() <= FLUSH_TIMEOUT + Duration::from_millis(5));
+        drop((inboxes, sender));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_left_is_not_waited_for() {
+        let (collector, inboxes, _sender) = collector(3);
+        drop(inboxes);
+        assert!(collector.flush().await);
+    }
+
+    #[tokio::test]
+    async fn calls_that_come_during_a_flush_share_the_next_one() {
+        let (collector, inboxes, sender) = collector(1);
+        let calls: Vec<_> = (0..50)
+            .map(|_| {
+                let collector = collector.clone();
+                tokio::spawn(async move { collector.flush().await })
+            })
+            .collect();
+        let worker = thread::spawn(move || {
+            for _ in 0..2 {
+                sender.send(answer(0, next_flush(&inboxes[0]), 0)).unwrap();
+            }
+            (inboxes, sender)
+        });
+        for call in calls {
+            assert!(call.await.unwrap());
+        }
+        let (inboxes, _sender) = worker.join().unwrap();
+        assert!(inboxes[0].next().is_none(), "fifty calls cost more than two flushes");
+    }
+
+    #[tokio::test]
+    async fn a_flush_whose_caller_left_counts_for_nobody() {
+        let (collector, inboxes, sender) = collector(1);
+        let mut abandoned = Box::pin(collector.flush());
+        assert!(is_pending_once(&mut abandoned).await);
+        let second = collector.clone();
+        let waiting = tokio::spawn(async move { second.flush().await });
+        drop(abandoned);
+        let worker = thread::spawn(move || {
+            next_flush(&inboxes[0]);
+            let ticket = next_flush(&inboxes[0]);
+            sender.send(answer(0, ticket, 9)).unwrap();
+        });
+        assert!(waiting.await.unwrap());
+        assert_eq!(collector.view().ledger.totals().bytes_in, 9);
+        worker.join().unwrap();
+    }
+
+    /// Polls once; true where the future is not ready.
+    async fn is_pending_once(future: &mut (impl Future + Unpin)) -> bool {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
+        })
+        .await
+    }
+}
