@@ -28,6 +28,8 @@ pub const LEADING_EMPTY_LINES_MAX: usize = 4;
 
 /// Listeners in one configuration.
 pub const LISTENERS_MAX: usize = 64;
+/// Addresses that one listener may bind to.
+pub const LISTENER_BINDS_MAX: usize = 64;
 /// Routes in one configuration.
 pub const ROUTES_MAX: usize = 4096;
 /// Backends in one configuration.
@@ -36,6 +38,21 @@ pub const BACKENDS_MAX: usize = 1024;
 pub const NODES_MAX: usize = 4096;
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: usize = 4 * KIB * KIB;
+/// Lists and maps within one another in a configuration file; the longest that a key needs is seven.
+pub const CONFIG_DEPTH_MAX: usize = 16;
+/// Values (keys, items, texts) in a configuration file once its aliases are written out: the wall before a YAML bomb.
+/// The largest file of `CONFIG_BYTES_MAX` that says something has fewer.
+pub const CONFIG_VALUES_MAX: usize = 1 << 20;
+/// Problems of one configuration file that are written out; the rest is counted.
+pub const PROBLEMS_SHOWN_MAX: usize = 50;
+/// Bytes of a name of a listener or a backend: it is a label in metrics and a word in logs.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a pattern of paths.
+pub const PATH_PATTERN_BYTES_MAX: usize = 1024;
+/// Bytes of the body of a route that answers by itself.
+pub const RESPOND_BODY_BYTES_MAX: usize = 64 * KIB;
+/// The longest time that any key may say: longer is a typing error, and deadlines stay far from overflowing.
+pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Weight of a server.
 pub const WEIGHT_MAX: u32 = 1000;
 

@@ -6,6 +6,7 @@ mod index;
 mod redirect;
 mod rewrite;
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -65,7 +66,7 @@ pub struct Matcher {
 }
 
 /// A pattern of hosts, in lower case and without a port.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// Every host, and requests without one.
     #[default]
@@ -77,7 +78,7 @@ pub enum HostPattern {
 }
 
 /// A pattern of normalised paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PathPattern {
     /// This path alone.
     Exact(Box<str>),
@@ -243,6 +244,25 @@ impl RouteTable {
             (Some(route), _) => Found::Route(route),
             (None, Some(route)) => Found::WrongMethod(route),
             (None, None) => Found::Nothing,
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => Ok(()),
+            Self::Exact(host) => f.write_str(host),
+            Self::Suffix(suffix) => write!(f, "*{suffix}"),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(path) => write!(f, "{path}*"),
         }
     }
 }
