@@ -23,7 +23,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use problem::{Problem, Problems};
-pub use quick::quick;
+pub use quick::{quick, quick_admin};
 pub use schema::schema;
 pub use settings::Settings;
 pub use source::Source;

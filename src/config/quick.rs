@@ -7,7 +7,7 @@ use super::finish::{default_access_log, default_admin, default_listener, grace};
 use super::leaf::address::{Bind, ServerUrl};
 use super::leaf::{Leaf, Trouble};
 use super::problem::{Problem, Problems};
-use super::settings::{BackendSettings, BindAddress, DriverChoice, Listener, Server, Settings};
+use super::settings::{Admin, BackendSettings, BindAddress, DriverChoice, Listener, Server, Settings};
 use super::source::Source;
 use crate::logic::balance::Strategy;
 use crate::logic::limits::{LISTENER_BINDS_MAX, MessageLimits, NODES_MAX, Timeouts};
@@ -31,6 +31,28 @@ pub fn quick(listen: &[String], to: &[String]) -> Result<Settings, Problems> {
         return Err(Problems::new(source, line.problems));
     }
     Ok(settings(binds, servers, source))
+}
+
+/// `--admin ADDRESS` of `run` and `demo`; `off` is none.
+///
+/// # Errors
+/// What is no IP address and port.
+pub fn quick_admin(text: &str) -> Result<Option<Admin>, Problems> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let mut line = CommandLine::default();
+    let binds = line.read("--admin", &[text.to_owned()], Bind::read);
+    let source = Arc::new(Source { name: "command line".into(), text: line.text });
+    match (binds.as_slice(), line.problems) {
+        ([Bind(BindAddress::Tcp(bind))], _) => Ok(Some(Admin { bind: *bind, ..default_admin() })),
+        (_, problems) if !problems.is_empty() => Err(Problems::new(source, problems)),
+        _ => {
+            let problem = Problem::general("`--admin` takes one IP address and port, or `off`")
+                .help("for example `--admin 127.0.0.1:9900`");
+            Err(Problems::new(source, vec![problem]))
+        }
+    }
 }
 
 /// The arguments as one line of text, for carets.

@@ -119,11 +119,6 @@ impl Buf {
         self.start = (self.start + count).min(self.end);
     }
 
-    /// Drops everything but the first `count` bytes.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        self.end = self.end.min(self.start + count);
-    }
-
     pub(crate) fn clear(&mut self) {
         self.start = FRONT;
         self.end = FRONT;
