@@ -26,7 +26,8 @@ main() {
     need cc build-essential curl curl python3 python3
     # Tests hold thousands of connections open.
     ulimit -n "$(ulimit -Hn)"
-    export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+    # Colours would stand between the words that are counted.
+    export CARGO_TERM_COLOR=never
     local name
     for name in "${steps[@]}"; do
         step "$name"
@@ -135,14 +136,16 @@ bounded() {
     return "$status"
 }
 
-# Passed, failed and skipped tests in the output of `cargo test`. A line `skipped: what: why` is a test (or a check) that
+# Passed, failed and skipped tests in the output of `cargo test`. A test program that crashed is one failure. A line `skipped: what: why` is a test (or a check) that
 # proved nothing here and said so; libtest counts such a test as passed, so it is moved from one column to the other.
 count() {
     awk '
+        /^test result: FAILED/ { programs++ }
+        /^error: [0-9]+ targets? failed:/ { crashed = $2 - programs }
         /^test result: / { passed += $4; failed += $6; ignored += $8 }
         /^(test .* \.\.\. )?skipped: test / { passed--; aloud++ }
         /^(test .* \.\.\. )?skipped: / && !/skipped: test / { aloud++ }
-        END { print passed + 0, failed + 0, ignored + aloud + 0 }
+        END { print passed + 0, failed + crashed + 0, ignored + aloud + 0 }
     ' "$1"
 }
 
