@@ -27,7 +27,7 @@ def main():
     options = flags()
     raise_fd_limit(2 * options.connections + FDS_SPARE)
     results = {}
-    with rigs.Rig(options.proxy_core, options.client_core, variants(options)) as rig:
+    with rigs.Rig(options.proxy_core, options.client_core, BEST) as rig:
         banners = run_loads(rig, options, results)
         run_memory(rig, options, results)
         facts = machine(options, banners)
@@ -67,39 +67,47 @@ def flags():
     return options
 
 
-def variants(options):
-    """The values of the peers' configurations that were found best; docs/benchmarking.md says how."""
-    values = {
-        "nginx_small_buffer": "32k",
-        "nginx_large_buffer": "64k",
-        "nginx_busy": "128k",
-        "haproxy_global": "",
-        "haproxy_defaults": "",
-    }
-    values.update(pair.split("=", 1) for pair in options.set)
-    return values
+# The values of the peers' configurations that were found best; docs/benchmarking.md says how.
+BEST = {
+    "nginx_small_buffer": "32k",
+    "nginx_large_buffer": "32k",
+    "nginx_busy": "64k",
+    "haproxy_global": "",
+    "haproxy_defaults": "",
+}
+
+
+def given(options):
+    """What `--set` says: it wins over every value of ours."""
+    return dict(pair.split("=", 1) for pair in options.set)
 
 
 def run_loads(rig, options, results):
-    """All proxies run side by side, one under load at a time; each round begins with another."""
+    """All proxies run side by side, one under load at a time; each round begins with another. Gives their banners."""
     chosen = [scenario for scenario in load.SCENARIOS if scenario.name in options.only]
     if not chosen:
         return {}
-    proxies = [start(rig, options, name) for name in options.proxies]
+    proxies = {}
     try:
-        for proxy in proxies:
-            proxy.check_duties()
+        for scenario in chosen:
+            for name in options.proxies:
+                tuning = scenario.tuning.get(name)
+                key = (name, scenario.name if tuning else "")
+                if key not in proxies:
+                    proxies[key] = start(rig, options, name, f"-{scenario.name}" if tuning else "", tuning)
+                    proxies[key].check_duties()
         for number in range(options.rounds):
-            order = proxies[number % len(proxies) :] + proxies[: number % len(proxies)]
+            turn = number % len(options.proxies)
             for scenario in chosen:
-                for proxy in order:
-                    sample = {"round": number, "proxy": proxy.name, **scenario.run(rig, proxy, options.seconds)}
+                for name in options.proxies[turn:] + options.proxies[:turn]:
+                    proxy = proxies[(name, scenario.name if scenario.tuning.get(name) else "")]
+                    sample = {"round": number, "proxy": name, **scenario.run(rig, proxy, options.seconds)}
                     results.setdefault(scenario.name, []).append(sample)
                     say(scenario, proxy, f"{sample['cpu_us_per_request']:.1f} us CPU a request, "
                         f"{sample['requests_per_second']:,.0f} requests/s", number)
-        return {proxy.name: proxy.banner() for proxy in proxies}
+        return {proxy.name: proxy.banner() for proxy in proxies.values()}
     finally:
-        for proxy in proxies:
+        for proxy in proxies.values():
             proxy.__exit__()
 
 
@@ -118,9 +126,9 @@ def run_memory(rig, options, results):
                     else f"{sample['growth_bytes'] / memory.MIB:.1f} MiB of growth")
 
 
-def start(rig, options, name):
+def start(rig, options, name, label="", tuning=None):
     commands = {"nginx": rigs.nginx, "haproxy": rigs.haproxy, "plimsoll": rigs.plimsoll(options.plimsoll)}
-    return rigs.Proxy(rig, name, commands[name])
+    return rigs.Proxy(rig, name, commands[name], label, {**(tuning or {}), **given(options)})
 
 
 def say(scenario, proxy, what, number=None):
@@ -188,9 +196,9 @@ def keep(rig, options, facts, results, text):
     (folder / "configs").mkdir(parents=True)
     (folder / "summary.md").write_text(text)
     (folder / "raw.json").write_text(json.dumps({"facts": facts, "results": results}, indent=1) + "\n")
-    templates = {"responder.conf", *(f"{name}" for name in ["nginx.conf", "haproxy.cfg", "plimsoll.yaml"])}
-    for path in filter(Path.exists, (rig.dir / name for name in sorted(templates))):
-        shutil.copy(path, folder / "configs")
+    for pattern in ["*.conf", "*.cfg", "*.yaml"]:
+        for path in rig.dir.glob(pattern):
+            shutil.copy(path, folder / "configs")
     return folder.relative_to(ROOT)
 
 

@@ -26,8 +26,11 @@ class IdleConnections:
 
     def run(self, rig, proxy, connections):
         before = settled(rig, proxy)
-        clients = open_connections(proxy.port, connections)
-        answered = ask(clients, REQUEST)
+        clients, answered = [], 0
+        while len(clients) < connections:
+            batch = open_connections(proxy.port, min(BATCH, connections - len(clients)))
+            answered += ask(batch, REQUEST)
+            clients += batch
         time.sleep(IDLE_SECONDS)
         held = proxy.tree.rss_bytes()
         answered_again = ask(clients, REQUEST)

@@ -55,10 +55,11 @@ class Rig:
             stop(node)
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def configure(self, template, **more):
-        """Fills a template of `configs/` and gives the path of the result."""
-        text = (HERE / "configs" / template).read_text().format(**self.values, **more)
-        path = self.dir / template
+    def configure(self, template, label="", **more):
+        """Fills a template of `configs/` and gives the path of the result; `label` tells variants apart."""
+        text = (HERE / "configs" / template).read_text().format(**{**self.values, **more})
+        stem, _, ending = template.partition(".")
+        path = self.dir / f"{stem}{label}.{ending}"
         path.write_text(text)
         return path
 
@@ -81,11 +82,12 @@ class Rig:
 class Proxy:
     """One of the programs under test, running."""
 
-    def __init__(self, rig, name, command):
+    def __init__(self, rig, name, command, label="", tuning=None):
         self.name = name
         self.port = free_port()
         self.log = rig.dir / f"{name}-{self.port}.log"
-        self.process = rig.start(command(rig, self.port), rig.proxy_core, self.log)
+        values = {"label": label, "port": self.port, **(tuning or {})}
+        self.process = rig.start(command(rig, values), rig.proxy_core, self.log)
         self.tree = ProcessTree(self.process.pid)
         self.await_answer()
 
@@ -129,17 +131,17 @@ class Proxy:
         return lines[0] if lines else ""
 
 
-def nginx(rig, port):
-    return ["nginx", "-c", rig.configure("nginx.conf", port=port), "-e", rig.dir / "nginx.log"]
+def nginx(rig, values):
+    return ["nginx", "-c", rig.configure("nginx.conf", **values), "-e", rig.dir / "nginx.log"]
 
 
-def haproxy(rig, port):
-    return ["haproxy", "-db", "-f", rig.configure("haproxy.cfg", port=port)]
+def haproxy(rig, values):
+    return ["haproxy", "-db", "-f", rig.configure("haproxy.cfg", **values)]
 
 
 def plimsoll(binary):
-    def command(rig, port):
-        return [binary, "run", "-c", rig.configure("plimsoll.yaml", port=port, admin=free_port())]
+    def command(rig, values):
+        return [binary, "run", "-c", rig.configure("plimsoll.yaml", admin=free_port(), **values)]
 
     return command
 
