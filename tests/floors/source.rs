@@ -28,6 +28,8 @@ pub(crate) struct Name {
     pub(crate) inside: Vec<String>,
     /// True in a `use` declaration.
     pub(crate) import: bool,
+    /// True where arguments follow.
+    pub(crate) call: bool,
     /// Counted from 1.
     pub(crate) line: usize,
 }
@@ -186,7 +188,8 @@ impl Source {
             let last = segments.last_mut().expect("a path has a segment");
             last.push('!');
         }
-        self.names.push(Name { segments, inside: inside.to_vec(), import, line });
+        let call = matches!(tokens.get(at), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+        self.names.push(Name { segments, inside: inside.to_vec(), import, call, line });
         at
     }
 
@@ -199,14 +202,26 @@ impl Source {
                 TokenTree::Ident(word) if word == "self" => {
                     let line = word.span().start().line;
                     let segments = prefix.to_vec();
-                    self.names.push(Name { segments, inside: inside.to_vec(), import: true, line });
+                    self.names.push(Name {
+                        segments,
+                        inside: inside.to_vec(),
+                        import: true,
+                        call: false,
+                        line,
+                    });
                     at += 1;
                 }
                 TokenTree::Ident(_) => at = self.path_at(&tokens, at, prefix.to_vec(), inside, true),
                 TokenTree::Punct(star) if star.as_char() == '*' => {
                     let line = star.span().start().line;
                     let segments = prefix.iter().cloned().chain(["*".to_owned()]).collect();
-                    self.names.push(Name { segments, inside: inside.to_vec(), import: true, line });
+                    self.names.push(Name {
+                        segments,
+                        inside: inside.to_vec(),
+                        import: true,
+                        call: false,
+                        line,
+                    });
                     at += 1;
                 }
                 _ => at += 1,

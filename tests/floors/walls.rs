@@ -52,7 +52,8 @@ const CRATES: &[Crate] = &[
 ];
 
 /// The crates that `logic` may name: they compute, and do nothing else.
-const LOGIC_CRATES: &[&str] = &["bytes", "httparse", "ipnet", "memchr", "proptest", "serde", "serde_json"];
+const LOGIC_CRATES: &[&str] =
+    &["bytes", "httparse", "ipnet", "itoa", "memchr", "proptest", "serde", "serde_json", "time"];
 
 /// What a floor must not name of the standard library, and why. A path ends where the ban does: `std::fs` bans all below it.
 struct Ban {
@@ -64,7 +65,7 @@ struct Ban {
 const BANS: &[Ban] = &[
     Ban {
         floor: "logic",
-        names: &["Instant::now", "SystemTime::now", ".elapsed", "UNIX_EPOCH"],
+        names: &["Instant::now", "SystemTime::now", "OffsetDateTime::now_utc", ".elapsed"],
         reason: "time is an argument: a run must be repeatable under a virtual clock",
     },
     Ban {
@@ -120,12 +121,10 @@ const BANS: &[Ban] = &[
         names: &["thread::sleep", ".to_socket_addrs", "std::fs::File", "std::fs::read", "std::fs::write"],
         reason: "one blocking call stalls every connection of the worker",
     },
-    Ban {
-        floor: "dataplane",
-        names: &["yield_now", ".wake_by_ref"],
-        reason: "a self-wake starves every task, timer and I/O of a monoio 0.2.4 worker",
-    },
+    Ban { floor: "dataplane", names: &["yield_now"], reason: SELF_WAKE },
 ];
+
+const SELF_WAKE: &str = "a self-wake starves every task, timer and I/O of a monoio 0.2.4 worker";
 
 /// Exceptions to [`BANS`]: a path that may be named although a shorter one is banned.
 const PERMITS: &[(&str, &str, &str)] =
@@ -148,7 +147,18 @@ pub(crate) fn violations(source: &Source, dependencies: &[String]) -> Vec<String
         let place = format!("{}:{}", source.path.display(), name.line);
         found.extend(broken.into_iter().flatten().map(|why| format!("{place}: `{}`: {why}", name.written())));
     }
+    found.extend(self_wakes(&module, source));
     found
+}
+
+/// `cx.waker().wake_by_ref()` on the data plane: a task that wakes itself. To wake another one is what timers do.
+fn self_wakes(module: &[String], source: &Source) -> Vec<String> {
+    let chain = |pair: &[Name]| {
+        pair[0].call && pair[0].segments == [".waker"] && pair[1].segments == [".wake_by_ref"]
+    };
+    let on_a_worker = module.first().is_some_and(|top| top == "dataplane");
+    let found = source.names.windows(2).filter(|pair| on_a_worker && chain(pair));
+    found.map(|pair| format!("{}:{}: {SELF_WAKE}", source.path.display(), pair[1].line)).collect()
 }
 
 /// A module of this package that the floor must not know.
@@ -302,7 +312,8 @@ mod tests {
     fn a_worker_never_waits() {
         refused("src/dataplane/pool.rs", "use std::sync::Mutex;");
         refused("src/dataplane/pool.rs", "fn f() { std::thread::sleep(d); }");
-        refused("src/dataplane/pool.rs", "fn f(w: &Waker) { w.wake_by_ref(); }");
+        refused("src/dataplane/pool.rs", "fn f(cx: &mut Context<'_>) { cx.waker().wake_by_ref(); }");
+        accepted("src/dataplane/timers.rs", "fn f(entry: &Entry) { entry.waker.wake_by_ref(); }");
         refused("src/dataplane/pool.rs", "async fn f() { monoio::task::yield_now().await; }");
         accepted("src/dataplane/pool.rs", "use std::rc::Rc; use std::cell::RefCell;");
     }
