@@ -36,7 +36,11 @@ const CRATES: &[Crate] = &[
         only: &["control", "telemetry", "process", "cli"],
         reason: "the data plane runs on monoio, and the floors below run nowhere",
     },
-    Crate { name: "axum", only: &["telemetry"], reason: "the admin API is telemetry's" },
+    Crate {
+        name: "axum",
+        only: &["telemetry", "cli::demo_node"],
+        reason: "it serves the admin API, and the nodes of the demo",
+    },
     Crate {
         name: "hyper",
         only: &["control", "telemetry", "cli"],
