@@ -12,7 +12,10 @@ const MEBIBYTE: usize = 1 << 20;
 
 /// Bytes that tell where they are, so that a lost or doubled block is seen.
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len.div_ceil(8) as u64).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).take(len).collect()
+    (0..len.div_ceil(8) as u64)
+        .flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .take(len)
+        .collect()
 }
 
 /// Resident memory of the balancer in bytes.

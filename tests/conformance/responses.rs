@@ -15,7 +15,11 @@ fn reads(at: &Stage, response: impl AsRef<[u8]>) -> crate::harness::message::Mes
 #[track_caller]
 fn is_refused(at: &Stage, response: impl AsRef<[u8]>) {
     let answer = reads(at, response);
-    assert_eq!((answer.status(), answer.field("x-plimsoll-reason")), (502, Some("bad_response")), "{answer:?}");
+    assert_eq!(
+        (answer.status(), answer.field("x-plimsoll-reason")),
+        (502, Some("bad_response")),
+        "{answer:?}"
+    );
     assert_eq!(answer.field("server"), Some("plimsoll"));
     at.act().wait("the end of the node's connection", |seen| seen.iter().all(|s| s.closed).then_some(()));
 }
@@ -23,7 +27,12 @@ fn is_refused(at: &Stage, response: impl AsRef<[u8]>) {
 /// The origin answers once with more or other bytes than one response, and keeps the connection open: the client
 /// reads the response, and the connection is not used again.
 #[track_caller]
-fn is_not_reused(at: &Stage, request: &str, response: &'static str, status: u16) -> crate::harness::message::Message {
+fn is_not_reused(
+    at: &Stage,
+    request: &str,
+    response: &'static str,
+    status: u16,
+) -> crate::harness::message::Message {
     at.origin(move |c| {
         if c.number() == 0 {
             c.request();

@@ -7,8 +7,25 @@ use crate::harness::client::Client;
 use crate::harness::site::{Site, echo, site_cases};
 
 const NAMES: &[&str] = &[
-    "root", "api", "api_v1", "users", "exact_host", "wild_host", "www_host", "get_post", "delete", "only_get",
-    "canary", "stable", "two_fields", "side", "both", "private", "public", "first", "slash",
+    "root",
+    "api",
+    "api_v1",
+    "users",
+    "exact_host",
+    "wild_host",
+    "www_host",
+    "get_post",
+    "delete",
+    "only_get",
+    "canary",
+    "stable",
+    "two_fields",
+    "side",
+    "both",
+    "private",
+    "public",
+    "first",
+    "slash",
 ];
 
 const ROUTES: &str = r#"

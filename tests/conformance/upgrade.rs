@@ -7,7 +7,8 @@ use crate::harness::origin::{OriginConnection, ok};
 use crate::harness::stage::{Stage, cases};
 
 const ASK: &str = "GET /t HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
-const YES: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-A: b\r\n\r\n";
+const YES: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-A: b\r\n\r\n";
 
 /// The origin switches protocols, then does as told.
 fn switches(at: &Stage, tunnel: impl Fn(&mut OriginConnection) + Send + Sync + 'static) {

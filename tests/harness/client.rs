@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use super::PATIENCE;
 use super::message::{Message, Side, latin1, parse, parse_head_only};
@@ -117,6 +118,24 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
+    /// All that comes until the balancer closes. Once it has been silent for `silence`, the client finishes: a
+    /// balancer that waits for more bytes then learns that there are none.
+    #[track_caller]
+    pub(crate) fn settle(&mut self, silence: Duration) -> Vec<u8> {
+        self.socket.set_read_timeout(Some(silence)).unwrap();
+        let mut chunk = [0; 65536];
+        loop {
+            match self.socket.read(&mut chunk) {
+                Ok(count) if count > 0 => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                _ => return std::mem::take(&mut self.buffer),
+            }
+        }
+        self.finish();
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.rest()
+    }
+
     /// Checks that the balancer closes the connection and sends nothing more.
     #[track_caller]
     pub(crate) fn closed(&mut self) {
@@ -132,7 +151,7 @@ impl Client {
     /// Closes the connection with a reset.
     pub(crate) fn reset(self) {
         let socket = socket2::Socket::from(self.socket);
-        let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        let _ = socket.set_linger(Some(Duration::ZERO));
     }
 
     /// The socket itself, for a client library.

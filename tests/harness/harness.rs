@@ -1,6 +1,11 @@
 //! What tests of the real binary stand on: the process, scripted origins, raw clients, and a strict reader of
 //! messages. Shared by several test programs through `#[path]`.
-#![allow(dead_code, reason = "each test program that includes the harness uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test program that includes the harness uses a part of it"
+)]
 
 pub(crate) mod balancer;
 pub(crate) mod client;

@@ -142,7 +142,15 @@ fn parse_head(head: &[u8]) -> Result<Message, String> {
     let start = latin1(lines.remove(0));
     let fields = lines.into_iter().map(field).collect::<Result<_, _>>()?;
     let (body, trailers) = (Vec::new(), Vec::new());
-    Ok(Message { start, fields, body, trailers, framing: Framing::None, head_len: head.len(), len: head.len() })
+    Ok(Message {
+        start,
+        fields,
+        body,
+        trailers,
+        framing: Framing::None,
+        head_len: head.len(),
+        len: head.len(),
+    })
 }
 
 fn split_lines(mut text: &[u8]) -> Vec<&[u8]> {

@@ -39,6 +39,8 @@ pub(crate) struct Seen {
     pub(crate) closed: bool,
     /// The script is over.
     pub(crate) ended: bool,
+    /// Bytes that the audit has passed.
+    audited: usize,
     /// From here on the bytes are a tunnel's.
     tunnel_from: Option<usize>,
     socket: Option<TcpStream>,
@@ -103,7 +105,8 @@ impl Act {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let bytes: Vec<_> = seen.iter().map(|s| latin1(&s.bytes[..s.bytes.len().min(2000)])).collect();
+                let bytes: Vec<_> =
+                    seen.iter().map(|s| latin1(&s.bytes[..s.bytes.len().min(2000)])).collect();
                 panic!("the origin never saw {what}; it saw {bytes:#?}");
             }
             seen = self.changed.wait_timeout(seen, left).unwrap().0;
@@ -115,10 +118,19 @@ impl Act {
         self.seen().iter().flat_map(|s| s.requests.iter().cloned()).collect()
     }
 
-    /// Reads every connection's bytes once more, from the first: each must be a sequence of unambiguous requests
-    /// that carry the balancer's mark. Returns what is wrong.
+    /// Reads every connection's bytes once more, from where the last audit ended: they must be a sequence of
+    /// unambiguous requests that carry the balancer's mark. Returns what is wrong.
     pub(crate) fn audit(&self) -> Vec<String> {
-        self.seen().iter().filter_map(|s| s.audit().err()).collect()
+        self.seen().iter_mut().filter_map(|s| s.audit().err()).collect()
+    }
+
+    /// Forgets what was audited and read, so that a test of many requests does not keep them all.
+    pub(crate) fn forget(&self) {
+        for seen in self.seen().iter_mut().filter(|s| s.tunnel_from.is_none()) {
+            seen.bytes.drain(..seen.audited);
+            seen.audited = 0;
+            seen.requests.clear();
+        }
     }
 
     fn accept(self: &Arc<Self>, socket: TcpStream) {
@@ -164,14 +176,16 @@ impl Act {
 }
 
 impl Seen {
-    fn audit(&self) -> Result<(), String> {
-        let mut rest = &self.bytes[..self.tunnel_from.unwrap_or(self.bytes.len())];
-        while let Some(request) = parse(rest, Side::Request).map_err(|why| self.violation(&why))? {
-            let marks = request.all("via").iter().filter(|v| v.ends_with("1.1 plimsoll")).count();
+    fn audit(&mut self) -> Result<(), String> {
+        let end = self.tunnel_from.unwrap_or(self.bytes.len());
+        while let Some(request) =
+            parse(&self.bytes[self.audited..end], Side::Request).map_err(|why| self.violation(&why))?
+        {
+            let marks = request.all("via").iter().flat_map(|v| v.split(',')).filter(|v| is_mark(v)).count();
             if marks != 1 {
                 return Err(self.violation(&format!("{marks} marks of the balancer in {request:?}")));
             }
-            rest = &rest[request.len..];
+            self.audited += request.len;
         }
         Ok(())
     }
@@ -179,6 +193,11 @@ impl Seen {
     fn violation(&self, why: &str) -> String {
         format!("{why}\n  in {:?}", latin1(&self.bytes[..self.bytes.len().min(4000)]))
     }
+}
+
+/// The balancer's mark, with the version that its client spoke (RFC 9110, 7.6.3).
+fn is_mark(via: &str) -> bool {
+    ["1.1 plimsoll", "1.0 plimsoll"].contains(&via.trim())
 }
 
 /// The origin's side of one connection.

@@ -61,7 +61,8 @@ impl Site {
     #[track_caller]
     pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Message {
         let request = request.as_ref();
-        let method = String::from_utf8_lossy(request.split(|b| *b == b' ').next().unwrap_or(b"")).into_owned();
+        let method =
+            String::from_utf8_lossy(request.split(|b| *b == b' ').next().unwrap_or(b"")).into_owned();
         self.client().send(request).response_to(&method)
     }
 
@@ -93,7 +94,8 @@ pub(crate) fn echo(answer: &Message) -> Echo {
     let text = answer.text();
     let mut lines = text.lines();
     let start = lines.next().unwrap_or("").to_owned();
-    let fields = lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let fields =
+        lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     Echo { origin: answer.field("x-origin").unwrap_or("nobody").to_owned(), start, fields }
 }
 
@@ -103,7 +105,8 @@ fn naming(name: &'static str) -> super::origin::Script {
             let fields: String = request.fields.iter().map(|(n, v)| format!("{n}: {v}\n")).collect();
             let body = format!("{}\n{fields}", request.start);
             let whole = ok(&body).replacen("\r\n", &format!("\r\nX-Origin: {name}\r\nServer: origin\r\n"), 1);
-            let end = if request.method() == "HEAD" { whole.find("\r\n\r\n").unwrap() + 4 } else { whole.len() };
+            let end =
+                if request.method() == "HEAD" { whole.find("\r\n\r\n").unwrap() + 4 } else { whole.len() };
             c.send(&whole[..end]);
         }
     })
