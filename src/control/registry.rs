@@ -131,29 +131,17 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::config::settings::{BackendSettings, DriverChoice, Server};
+    use crate::config::settings::{BackendSettings, Server};
     use crate::logic::balance::Strategy;
-    use crate::logic::limits::{LOOKUP_TIMEOUT, MessageLimits, Timeouts};
-    use crate::logic::route::RouteTable;
+    use crate::logic::limits::LOOKUP_TIMEOUT;
     use crate::shared::node::{NodeAddress, NodeState, Origin};
     use crate::shared::snapshot::Entry;
 
     pub(super) fn settings(servers: &[ServerHost]) -> Settings {
         let servers = servers.iter().map(|host| Server { host: host.clone(), weight: 3 }).collect();
-        Settings {
-            workers: None,
-            driver: DriverChoice::Auto,
-            grace: Duration::ZERO,
-            trusted_proxies: Vec::new(),
-            access_log: None,
-            listeners: Vec::new(),
-            limits: MessageLimits::default(),
-            timeouts: Timeouts::default(),
-            routes: Arc::new(RouteTable::default()),
-            backends: vec![BackendSettings { name: "api".into(), strategy: Strategy::default(), servers }],
-            admin: None,
-            unsupported: Vec::new(),
-        }
+        let backends = vec![BackendSettings { name: "api".into(), strategy: Strategy::default(), servers }];
+        let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
+        Settings { backends, ..crate::config::parse(whole, "test", &|_| None).unwrap() }
     }
 
     pub(super) fn named(host: &str) -> ServerHost {

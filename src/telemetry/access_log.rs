@@ -60,7 +60,10 @@ enum Order {
 /// Opens the target and starts writing. Fails where a file cannot be opened for appending: the operator has
 /// to change its path or its rights.
 pub fn start(target: &LogTarget, lines: LogReceiver) -> io::Result<AccessLogHandle> {
-    let output = Output::open(target)?;
+    start_with(Output::open(target)?, lines)
+}
+
+fn start_with(output: Output, lines: LogReceiver) -> io::Result<AccessLogHandle> {
     let counters = Arc::new(LogCounters::default());
     let (orders, orders_out) = bounded(ORDERS_MAX);
     // Nothing is ever sent through it: it tells by its end that the thread has ended.
@@ -145,6 +148,7 @@ fn lines_in(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::fd::AsRawFd;
     use std::path::PathBuf;
     use std::time::Instant;
 
@@ -246,6 +250,61 @@ mod tests {
         send(&sender, "three\n");
         assert!(handle.finish());
         assert_eq!((counters.written(), counters.lost()), (0, 3));
+    }
+
+    /// A writer into a pipe, and the pipe's read end.
+    fn piped() -> (fs::File, AccessLogHandle, LogSender) {
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let target = LogTarget::File(format!("/proc/self/fd/{}", write.as_raw_fd()).into());
+        let (sender, receiver) = log_channel();
+        let handle = start(&target, receiver).unwrap();
+        (read.into(), handle, sender)
+    }
+
+    #[test]
+    fn a_reader_that_leaves_costs_lines_and_nothing_else() {
+        let (read, handle, sender) = piped();
+        send(&sender, "read\n");
+        wait_for("the first line", || handle.counters().written() == 1);
+        drop(read);
+        send(&sender, "one\ntwo\n");
+        let counters = handle.counters();
+        assert!(handle.finish());
+        assert_eq!((counters.written(), counters.lost()), (1, 2));
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_costs_lines_and_nothing_else() {
+        let (_read, handle, sender) = piped();
+        // More than a pipe holds, many times.
+        (0..50).for_each(|_| send(&sender, &"line\n".repeat(20_000)));
+        let counters = handle.counters();
+        assert!(handle.finish());
+        assert!(counters.lost() > 900_000, "{}", counters.lost());
+        assert_eq!(counters.written() + counters.lost(), 1_000_000);
+    }
+
+    /// Standard output is shared with others, so it stays as it is, and may block.
+    #[test]
+    fn a_target_that_blocks_does_not_hold_up_the_end_for_long() {
+        let (_read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let (sender, receiver) = log_channel();
+        let handle = start_with(Output::of(write.into()), receiver).unwrap();
+        send(&sender, &"line\n".repeat(20_000));
+        let before = Instant::now();
+        assert!(!handle.finish());
+        assert!(before.elapsed() < FINISH_TIMEOUT * 3, "{:?}", before.elapsed());
+    }
+
+    #[test]
+    fn a_named_pipe_that_nobody_reads_is_an_error_at_the_start() {
+        let folder = Folder::new("fifo");
+        let path = folder.0.join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+            .unwrap();
+        let (_sender, receiver) = log_channel();
+        let error = start(&LogTarget::File(path), receiver).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
     }
 
     #[test]

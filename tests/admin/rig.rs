@@ -9,12 +9,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 use plimsoll::config::Settings;
-use plimsoll::config::settings::{
-    Admin as AdminSettings, BackendSettings, BindAddress, DriverChoice, Listener, Server, ServerHost,
-};
 use plimsoll::control::dns::Resolver;
 use plimsoll::control::registry::Registry;
-use plimsoll::logic::balance::Strategy;
 use plimsoll::logic::limits::{LOOKUP_TIMEOUT, MessageLimits, Timeouts};
 use plimsoll::logic::route::{
     Action, BackendIndex, Edits, HostPattern, Matcher, PathPattern, Rewrite, Route, RouteTable,
@@ -246,41 +242,25 @@ fn about() -> About {
     }
 }
 
+/// What a file with these nodes says; routes are put in by hand, since no file could name one [`HOSTILE`].
 fn settings(nodes: &[u8], with_lost: bool) -> Settings {
-    let server = |host| Server { host, weight: 1 };
-    let address = |last: &u8| ServerHost::Address(SocketAddr::from(([127, 0, 0, *last], 9001)));
-    let servers = nodes.iter().map(|last| server(address(last))).collect();
-    let backend = |name: &str, servers| BackendSettings {
-        name: name.into(),
-        strategy: Strategy::LeastConnections,
-        servers,
-    };
-    let mut backends = vec![backend("api", servers)];
-    if with_lost {
-        backends.push(backend("lost", vec![server(ServerHost::Name("lost.invalid".into(), 80))]));
-    }
-    Settings {
-        workers: None,
-        driver: DriverChoice::Auto,
-        grace: Duration::from_secs(30),
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-        access_log: None,
-        listeners: vec![Listener {
-            name: "web".into(),
-            binds: vec![BindAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
-            max_connections: None,
-        }],
-        limits: MessageLimits::default(),
-        timeouts: Timeouts::default(),
-        routes: Arc::new(RouteTable::new(vec![route("/api/*"), route(HOSTILE)])),
-        backends,
-        admin: Some(AdminSettings {
-            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
-            writable: true,
-            token_file: None,
-        }),
-        unsupported: Vec::new(),
-    }
+    let servers: Vec<_> =
+        nodes.iter().map(|last| format!("{{ url: 'http://127.0.0.{last}:9001' }}")).collect();
+    let lost = if with_lost { "lost: { servers: [{ url: 'http://lost.invalid' }] }" } else { "" };
+    let text = format!(
+        "trusted_proxies: [10.0.0.0/8]
+access_log: off
+listeners: {{ web: {{ bind: '127.0.0.1:0' }} }}
+routes: [{{ path: /*, backend: api }}]
+backends:
+  api: {{ strategy: least_connections, servers: [{}] }}
+  {lost}
+",
+        servers.join(", ")
+    );
+    let settings =
+        plimsoll::config::parse(&text, "test", &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    Settings { routes: Arc::new(RouteTable::new(vec![route("/api/*"), route(HOSTILE)])), ..settings }
 }
 
 fn route(name: &str) -> Route {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 
 use crate::config::settings::LogTarget;
 
@@ -35,7 +36,12 @@ impl Output {
             LogTarget::Stderr => (duplicate(io::stderr())?, None),
             LogTarget::File(path) => (append_to(path)?, Some(path.clone())),
         };
-        Ok(Self { file, path, torn: false, told: false })
+        Ok(Self { path, ..Self::of(file) })
+    }
+
+    /// One that is open already.
+    pub(super) fn of(file: File) -> Self {
+        Self { file, path: None, torn: false, told: false }
     }
 
     /// Opens the file anew. Where that fails, the old one stays in use: it is better than none.
@@ -88,8 +94,11 @@ fn duplicate(stream: impl AsFd) -> io::Result<File> {
     Ok(File::from(rustix::io::fcntl_dupfd_cloexec(stream, 3)?))
 }
 
+/// NONBLOCK means nothing to a file, and keeps a named pipe that nobody reads from holding up the start: that is
+/// an error then.
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(flags).open(path)
 }
 
 /// As `Write::write_all`, but it says how far it came, and has patience with a pipe that does not block.
@@ -125,15 +134,11 @@ mod tests {
 
     use super::*;
 
-    fn of(file: File) -> Output {
-        Output { file, path: None, torn: false, told: false }
-    }
-
     #[test]
     fn a_reader_that_left_is_an_error_and_not_a_signal() {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         drop(read);
-        let mut output = of(File::from(write));
+        let mut output = Output::of(File::from(write));
         assert_eq!(output.write(b"line\n"), 0);
         assert!(output.told && !output.torn);
     }
@@ -153,14 +158,14 @@ mod tests {
             }
             total
         });
-        assert_eq!(of(File::from(write)).write(&vec![b'x'; 1_000_000]), 1_000_000);
+        assert_eq!(Output::of(File::from(write)).write(&vec![b'x'; 1_000_000]), 1_000_000);
         assert_eq!(reader.join().unwrap(), 1_000_000);
     }
 
     #[test]
     fn a_line_that_was_cut_is_ended_before_the_next() {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let mut output = of(File::from(write));
+        let mut output = Output::of(File::from(write));
         output.torn = true;
         assert_eq!(output.write(b"next\n"), 5);
         drop(output);

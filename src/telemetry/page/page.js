@@ -48,10 +48,12 @@ function show(status, nodes) {
 
 function sentence(status, nodes) {
   if (status.phase === "draining" || status.phase === "stopping") return "Shutting down: what is in flight still finishes.";
+  if (nodes.length === 0) return "There is no node: every route answers by itself.";
   const down = nodes.filter((node) => node.state !== "serving");
-  if (down.length === 0) return `All ${nodes.length} nodes are serving.`;
+  if (down.length === 0) return nodes.length === 1 ? "The only node is serving." : `All ${nodes.length} nodes are serving.`;
   if (down.length === nodes.length) return "No node is serving.";
-  return `${down.length} of ${nodes.length} nodes are not serving: ${down[0].backend} ${down[0].address}, ${down[0].reason}`;
+  const not_serving = down.length === 1 ? "is not serving" : "are not serving";
+  return `${down.length} of ${nodes.length} nodes ${not_serving}. ${down[0].backend}: ${down[0].reason}.`;
 }
 
 function rate(requests) {
@@ -74,7 +76,8 @@ function row(node) {
 function cell(text, column, state) {
   const td = document.createElement("td");
   td.textContent = text;
-  if (column === 2) td.className = state;
+  if (column === 2) td.className = `state ${state}`;
+  if (column === 3) td.className = "why";
   if (column > 3) td.className = "n";
   return td;
 }
