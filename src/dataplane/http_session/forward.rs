@@ -14,14 +14,14 @@ use crate::dataplane::upstream::{Connection, InFlight, LocalNode, connect};
 use crate::logic::access::End;
 use crate::logic::fault::Fault;
 use crate::logic::http1::body::{BodyFault, BodyFlow};
-use crate::logic::http1::exchange::{Failure, Next, after_failure, reply};
+use crate::logic::http1::exchange::{Failure, Next, Reply, after_failure, reply};
+use crate::logic::http1::framing::Framing;
 use crate::logic::http1::head::{HeadScanner, Scan};
-use crate::logic::http1::request::Version;
-use crate::logic::http1::response::{self, Kind};
+use crate::logic::http1::request::{FieldRoom, Version};
+use crate::logic::http1::response::{self, BadResponse, Kind};
 use crate::logic::http1::rewrite::write_response;
-use crate::logic::limits::{CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, FIELDS_CEILING, INTERIM_RESPONSES_MAX};
+use crate::logic::limits::{CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, INTERIM_RESPONSES_MAX};
 use crate::logic::limits::{MessageLimits, Timeouts};
-use crate::logic::message::Field;
 
 /// A final response that has begun: its head is rewritten, its body has yet to be relayed.
 pub(super) struct Started {
@@ -203,7 +203,7 @@ impl Session {
                         self.expect_within(timeouts.response_head);
                         continue;
                     }
-                    Begin::Final(started) => return Ok(*started),
+                    Begin::Final(started) => return Ok(started),
                     Begin::Bad => return Err(Trouble::Fault(Fault::BadResponse)),
                 }
             }
@@ -339,58 +339,83 @@ impl Session {
         };
         let worker = Rc::clone(self.worker());
         worker.with_scratch(|scratch| {
-            let mut room = [Field::default(); FIELDS_CEILING];
-            let Ok(response) = response::parse(&buf.filled()[..end], &job.facts, limits, &mut room) else {
+            let Ok(meaning) = self.compose_response(&buf.filled()[..end], job, exchange, limits, scratch)
+            else {
                 return Begin::Bad;
             };
-            let edits = &exchange.view.snapshot.routes.get(job.route).response_edits;
-            let reply = reply(&job.facts, &response, job.is_clean(), worker.is_draining());
-            worker.with_date(|date| write_response(scratch, &response, &reply, edits, date));
-            if response.kind == Kind::Interim {
+            if meaning.kind == Kind::Interim {
                 buf.consume(end);
                 // An HTTP/1.0 client does not know what an interim response is (RFC 9110, 15.2).
                 let known = job.facts.version == Version::Http11;
                 return Begin::Interim(known.then(|| Buf::holding(scratch)));
             }
-            exchange.status = response.head.status;
+            exchange.status = meaning.status;
             exchange.first_byte_us = exchange.elapsed_us();
-            let (kind, framing) = (response.kind, response.framing);
-            let (node_keeps, keep_alive_s) = (response.node_keeps, response.keep_alive_s);
             let arrived = std::mem::replace(buf, Buf::new(Size::Small));
-            let flow = BodyFlow::new(framing, reply.chunked, None);
-            match start(kind, arrived, end, scratch, flow) {
-                Ok(started) => Begin::Final(Box::new(Started {
-                    node_keeps: node_keeps && started.node_keeps && job.is_clean(),
-                    keep_alive_s,
-                    client_keeps: reply.keep_alive,
-                    ..started
-                })),
-                Err(_) => Begin::Bad,
-            }
+            start(arrived, end, scratch, &meaning, job.is_clean()).map_or(Begin::Bad, Begin::Final)
+        })
+    }
+
+    /// Parses a head, and writes what the client gets of it into `out`.
+    fn compose_response(
+        &self,
+        head: &[u8],
+        job: &Job,
+        exchange: &Exchange,
+        limits: &MessageLimits,
+        out: &mut Vec<u8>,
+    ) -> Result<Meaning, BadResponse> {
+        let mut room = FieldRoom::new();
+        let response = response::parse(head, &job.facts, limits, &mut room)?;
+        let reply = reply(&job.facts, &response, job.is_clean(), self.worker().is_draining());
+        let edits = &exchange.view.snapshot.routes.get(job.route).response_edits;
+        self.worker().with_date(|date| write_response(out, &response, &reply, edits, date));
+        Ok(Meaning {
+            status: response.head.status,
+            kind: response.kind,
+            framing: response.framing,
+            node_keeps: response.node_keeps,
+            keep_alive_s: response.keep_alive_s,
+            reply,
         })
     }
 }
 
+/// What is left of a response's head once it is composed anew.
+struct Meaning {
+    status: u16,
+    kind: Kind,
+    framing: Framing,
+    node_keeps: bool,
+    keep_alive_s: Option<u32>,
+    reply: Reply,
+}
+
 /// What the bytes of a response amount to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and a box would allocate on every request"
+)]
 enum Begin {
     Partial,
     /// The rewritten head, for a client that knows such responses.
     Interim(Option<Buf>),
-    Final(Box<Started>),
+    Final(Started),
     Bad,
 }
 
-/// Puts the rewritten head before the first bytes of the body.
+/// Puts the rewritten head before the first bytes of the body. `clean`: the request was read to its end.
 fn start(
-    kind: Kind,
     mut buf: Buf,
     end: usize,
     head: &[u8],
-    mut flow: BodyFlow,
+    meaning: &Meaning,
+    clean: bool,
 ) -> Result<Started, BodyFault> {
+    let mut flow = BodyFlow::new(meaning.framing, meaning.reply.chunked, None);
     let mut done = true;
     let mut left_over = false;
-    if kind == Kind::Switch {
+    if meaning.kind == Kind::Switch {
         buf.advance(end);
     } else {
         let step = buf.step(end, |bytes, start, end| flow.step(bytes, start, end))?;
@@ -401,14 +426,14 @@ fn start(
     }
     let apart = !buf.replace_head(0, head);
     Ok(Started {
-        kind,
+        kind: meaning.kind,
         head: apart.then(|| Buf::holding(head)),
         first: buf,
         flow,
         done,
-        node_keeps: !left_over,
-        keep_alive_s: None,
-        client_keeps: false,
+        node_keeps: meaning.node_keeps && clean && !left_over,
+        keep_alive_s: meaning.keep_alive_s,
+        client_keeps: meaning.reply.keep_alive,
         head_bytes: head.len(),
     })
 }

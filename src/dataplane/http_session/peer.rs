@@ -1,7 +1,7 @@
 //! Who is at the other end of a client connection.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::dataplane::socket::Socket;
 use crate::dataplane::worker::Admission;
@@ -11,7 +11,6 @@ const TEXT_MAX: usize = 45;
 
 /// The peer, once a connection: its text is written on every request.
 pub(super) struct Peer {
-    pub(super) address: Option<IpAddr>,
     /// Is it in `trusted_proxies`?
     pub(super) trusted: bool,
     text: [u8; TEXT_MAX],
@@ -30,7 +29,7 @@ impl Peer {
             let _ = write!(left, "{address}");
         }
         let length = (TEXT_MAX - left.len()) as u8;
-        Self { address, trusted, text, length }
+        Self { trusted, text, length }
     }
 
     /// The address as text; empty for a unix socket.

@@ -13,10 +13,8 @@ use crate::logic::fault::Fault;
 use crate::logic::http1::answer::{Answering, write_fault, write_fixed, write_redirect};
 use crate::logic::http1::body::BodyFlow;
 use crate::logic::http1::framing::Framing;
-use crate::logic::http1::request::{self, Request, RequestFacts};
+use crate::logic::http1::request::{self, FieldRoom, Request, RequestFacts};
 use crate::logic::http1::rewrite::{Onward, write_request};
-use crate::logic::limits::FIELDS_CEILING;
-use crate::logic::message::Field;
 use crate::logic::route::{
     Action, BackendIndex, Found, ListenerIndex, Rewrite, Route, RouteIndex, redirect_location, rewrite_target,
 };
@@ -107,7 +105,7 @@ impl Session {
     /// Parses and routes the head, and writes what it leads to into `out`.
     fn compose(&self, exchange: &mut Exchange, buf: &Buf, end: usize, out: &mut Vec<u8>) -> Composed {
         let view = Rc::clone(&exchange.view);
-        let mut room = [Field::default(); FIELDS_CEILING];
+        let mut room = FieldRoom::new();
         let request = match request::parse(&buf.filled()[..end], &view.snapshot.limits, &mut room) {
             Ok(request) => request,
             Err(fault) => {

@@ -2,14 +2,16 @@
 
 use std::mem::MaybeUninit;
 
+use arrayvec::ArrayVec;
+
 use super::field::{Known, classify, elements};
 use super::framing::{Framing, FramingFields};
 use crate::logic::fault::Fault;
 use crate::logic::limits::{FIELDS_CEILING, MessageLimits};
 use crate::logic::message::{Field, RequestHead, is_idempotent};
 
-/// Room for the fields of one head, on the stack.
-pub type FieldRoom<'a> = [Field<'a>; FIELDS_CEILING];
+/// Room for the fields of one head, on the stack, and not written to before there are any.
+pub type FieldRoom<'a> = ArrayVec<Field<'a>, FIELDS_CEILING>;
 
 /// The two versions that are spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,11 +58,11 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// The fault that the client is answered with; the connection cannot be trusted after any of them.
-pub fn parse<'a>(
+pub fn parse<'r, 'a: 'r>(
     bytes: &'a [u8],
     limits: &MessageLimits,
-    room: &'a mut FieldRoom<'a>,
-) -> Result<Request<'a>, Fault> {
+    room: &'r mut FieldRoom<'a>,
+) -> Result<Request<'r>, Fault> {
     let mut headers = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_CEILING];
     let headers = headers.get_mut(..limits.fields_max).ok_or(Fault::Internal)?;
     let mut parsed = httparse::Request::new(&mut []);
@@ -74,11 +76,14 @@ pub fn parse<'a>(
     let method = parsed.method.ok_or(Fault::BadRequest)?.as_bytes();
     let raw_target = parsed.path.ok_or(Fault::BadRequest)?.as_bytes();
     let version = if parsed.version == Some(1) { Version::Http11 } else { Version::Http10 };
-    let count = parsed.headers.len();
-    for (field, header) in room.iter_mut().zip(parsed.headers.iter()) {
-        *field = Field { name: header.name.as_bytes(), value: header.value.trim_ascii() };
-    }
-    let fields: &'a [Field<'a>] = &room[..count];
+    // There are no more than `headers` had places for.
+    room.extend(
+        parsed
+            .headers
+            .iter()
+            .map(|header| Field { name: header.name.as_bytes(), value: header.value.trim_ascii() }),
+    );
+    let fields: &'r [Field<'r>] = room;
     if raw_target.len() > limits.uri_bytes_max {
         return Err(Fault::UriTooLong);
     }
@@ -294,7 +299,7 @@ mod tests {
 
     fn with<R>(head: &str, check: impl FnOnce(Result<Request<'_>, Fault>) -> R) -> R {
         let head = head.replace('\n', "\r\n");
-        let mut room = [Field::default(); FIELDS_CEILING];
+        let mut room = FieldRoom::new();
         check(parse(head.as_bytes(), &MessageLimits::default(), &mut room))
     }
 
@@ -399,10 +404,10 @@ mod tests {
             assert!(facts.expects_continue && facts.framing == Framing::Length(5) && !facts.idempotent);
         });
         let limits = MessageLimits { body_bytes_max: Some(4), fields_max: 3, ..MessageLimits::default() };
-        let mut room = [Field::default(); FIELDS_CEILING];
+        let mut room = FieldRoom::new();
         let long = parse(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", &limits, &mut room);
         assert_eq!(long.map(|_| ()), Err(Fault::BodyTooLarge));
-        let mut room = [Field::default(); FIELDS_CEILING];
+        let mut room = FieldRoom::new();
         let many = parse(b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\n\r\n", &limits, &mut room);
         assert_eq!(many.map(|_| ()), Err(Fault::HeadTooLarge));
     }

@@ -48,12 +48,12 @@ pub struct Response<'a> {
 ///
 /// # Errors
 /// [`BadResponse`] for what breaks the grammar, contradicts itself, or answers something that was not asked.
-pub fn parse<'a>(
+pub fn parse<'r, 'a: 'r>(
     bytes: &'a [u8],
     request: &RequestFacts,
     limits: &MessageLimits,
-    room: &'a mut FieldRoom<'a>,
-) -> Result<Response<'a>, BadResponse> {
+    room: &'r mut FieldRoom<'a>,
+) -> Result<Response<'r>, BadResponse> {
     let mut headers = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_CEILING];
     let headers = headers.get_mut(..limits.fields_max).ok_or(BadResponse)?;
     let mut parsed = httparse::Response::new(&mut []);
@@ -65,11 +65,13 @@ pub fn parse<'a>(
     let status = parsed.code.filter(|code| (100..=999).contains(code)).ok_or(BadResponse)?;
     let reason = parsed.reason.unwrap_or_default().as_bytes();
     let version = if parsed.version == Some(1) { Version::Http11 } else { Version::Http10 };
-    let count = parsed.headers.len();
-    for (field, header) in room.iter_mut().zip(parsed.headers.iter()) {
-        *field = Field { name: header.name.as_bytes(), value: header.value.trim_ascii() };
-    }
-    let fields: &'a [Field<'a>] = &room[..count];
+    room.extend(
+        parsed
+            .headers
+            .iter()
+            .map(|header| Field { name: header.name.as_bytes(), value: header.value.trim_ascii() }),
+    );
+    let fields: &'r [Field<'r>] = room;
     let framing_fields = FramingFields::read(fields).map_err(|_| BadResponse)?;
     if framing_fields.chunked && version == Version::Http10 {
         return Err(BadResponse);
@@ -171,7 +173,7 @@ mod tests {
         check: impl FnOnce(Result<Response<'_>, BadResponse>) -> R,
     ) -> R {
         let head = head.replace('\n', "\r\n");
-        let mut room = [Field::default(); FIELDS_CEILING];
+        let mut room = FieldRoom::new();
         check(parse(head.as_bytes(), request, &MessageLimits::default(), &mut room))
     }
 

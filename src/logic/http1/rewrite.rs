@@ -240,11 +240,11 @@ impl<'a> Dropper<'a> {
 mod tests {
     use super::*;
     use crate::logic::http1::request;
-    use crate::logic::limits::{FIELDS_CEILING, MessageLimits};
+    use crate::logic::limits::MessageLimits;
 
     fn onward(head: &str, trusted: bool, edits: &Edits) -> String {
         let head = head.replace('\n', "\r\n");
-        let mut room = [Field::default(); FIELDS_CEILING];
+        let mut room = request::FieldRoom::new();
         let request = request::parse(head.as_bytes(), &MessageLimits::default(), &mut room).unwrap();
         let mut out = Vec::new();
         let onward = Onward {
