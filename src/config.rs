@@ -48,10 +48,8 @@ pub fn search() -> Result<PathBuf, Problems> {
 /// All problems of the file at once (of a file that is not YAML, the first).
 pub fn load(path: &Path) -> Result<Settings, Problems> {
     let name = path.display().to_string();
-    let text = read(path).map_err(|problem| {
-        let source = Source { name: name.clone(), text: String::new() };
-        Problems::new(Arc::new(source), vec![problem])
-    })?;
+    let text = read(path)
+        .map_err(|problem| Problems::new(Arc::new(Source::new(name.clone(), "")), vec![problem]))?;
     parse(&text, &name, &|name| std::env::var(name).ok())
 }
 
@@ -66,7 +64,7 @@ pub fn parse(
 ) -> Result<Settings, Problems> {
     // A byte order mark is no part of YAML's content, and would shift every column of the first line.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let source = Arc::new(Source { name: name.into(), text: text.into() });
+    let source = Arc::new(Source::new(name, text));
     let mut findings = fit::Findings::default();
     let mut root = match tree::read(text, &mut findings.problems) {
         Ok(root) => root,

@@ -18,7 +18,7 @@ use self::backends::Backends;
 use self::listeners::Listeners;
 use self::place::Place;
 use super::fit::{Findings, Later};
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, Severity};
 use super::quoted;
 use super::raw;
 use super::settings::{Settings, Unsupported};
@@ -43,7 +43,10 @@ pub(super) fn finish(
     let routes = routes::read(file, &root, (limits, timeouts), &listeners, &mut backends, &mut notes);
     let admin = process::admin(file, &root, &mut notes);
     listeners.check_clashes(admin.as_ref(), &root, &mut notes);
-    backends.check_use(&mut notes);
+    if !notes.has_errors() {
+        // A route that could not be read may be the one that leads there.
+        backends.check_use(&mut notes);
+    }
     let settings = Settings {
         workers: file.workers.and_then(|workers| workers.0),
         driver: process::driver(file.driver),
@@ -69,6 +72,10 @@ struct Notes(Findings);
 impl Notes {
     fn problem(&mut self, problem: Problem) {
         self.0.problems.push(problem);
+    }
+
+    fn has_errors(&self) -> bool {
+        self.0.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     fn error(&mut self, place: &Place<'_>, message: impl Into<String>, help: impl Into<String>) {

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::schema::{Kind, Shape};
 use super::tree::{Key, Node, Scalar, Value};
 use super::{closest, quoted};
+use crate::logic::limits::PROBLEMS_SHOWN_MAX;
 
 /// A key that this version reads and cannot do yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,10 @@ impl Fitting<'_> {
         let fitting = alternatives.iter().find(|one| one.kind() == kind);
         let fitted = match (fitting, &node.value) {
             (None, _) => self.wrong_kind(node, &alternatives, key),
+            // Neither the word nor the map: both are named.
+            (Some(inner), Value::Scalar(scalar)) if alternatives.len() > 1 && is_none_of(scalar, *inner) => {
+                self.wrong_kind(node, &alternatives, key)
+            }
             (Some(inner), Value::Scalar(scalar)) => self.scalar(node, scalar, *inner, shape),
             (Some(inner), Value::List(items)) => self.list(items, *inner),
             (Some(inner), Value::Map(entries)) => self.map(entries, *inner),
@@ -158,6 +163,10 @@ impl Fitting<'_> {
     }
 
     fn unknown_key(&mut self, key: &Key, known: &[&str]) {
+        if self.findings.problems.len() > PROBLEMS_SHOWN_MAX {
+            // Nobody will read it: only its number counts.
+            return self.problem(Problem::error(key.span.clone(), "unknown key"));
+        }
         let place = if self.path.is_empty() { "the file".into() } else { quoted(&self.path) };
         let problem =
             Problem::error(key.span.clone(), format!("unknown key {} in {place}", quoted(&key.text)));
@@ -260,7 +269,7 @@ fn unquoted<T>(
     let trouble = || leaf::Trouble::new(format!("expected {expected}, found {}", quoted(&scalar.text)));
     match value {
         Some(_) if !scalar.plain => Err(leaf::Trouble::new(format!("expected {expected}, found a text"))
-            .help(format!("remove the quotes: {}", scalar.text))),
+            .help(format!("remove the quotes around {}", quoted(&scalar.text)))),
         Some(value) => Ok(value),
         None => Err(trouble()),
     }
@@ -317,6 +326,10 @@ fn is_default(value: &Yaml, shape: Shape<'_>) -> bool {
         }
         _ => serde_json::to_value(value).is_ok_and(|value| value == *default),
     }
+}
+
+fn is_none_of(scalar: &Scalar, shape: Shape<'_>) -> bool {
+    shape.words().is_some_and(|words| !words.contains(&&*scalar.text))
 }
 
 fn kind_of(node: &Node) -> Kind {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use super::source::Source;
@@ -114,9 +114,9 @@ impl Problems {
         out
     }
 
-    /// For machines.
+    /// For machines: the same that are written out for people.
     pub fn reports(&self) -> Vec<ProblemReport> {
-        self.list.iter().map(|problem| self.report(problem)).collect()
+        self.list.iter().take(PROBLEMS_SHOWN_MAX).map(|problem| self.report(problem)).collect()
     }
 
     fn report(&self, problem: &Problem) -> ProblemReport {
@@ -138,7 +138,8 @@ impl Problems {
         let title = level.primary_title(problem.message.as_str());
         let mut group = match &problem.span {
             Some(span) => title.element(self.snippet(span, AnnotationKind::Primary, None)),
-            None => Group::with_title(title),
+            None if self.source.name.is_empty() => Group::with_title(title),
+            None => title.element(Origin::path(self.source.name.as_str())),
         };
         if let Some((span, label)) = &problem.other {
             group = group.element(self.snippet(span, AnnotationKind::Context, Some(label)));

@@ -26,7 +26,7 @@ pub fn quick(listen: &[String], to: &[String]) -> Result<Settings, Problems> {
         line.read("--listen", listen, Bind::read).into_iter().map(|bind| bind.0).collect();
     let servers: Vec<Server> = line.read("--to", to, server).into_iter().collect();
     line.check_counts(binds.len(), servers.len());
-    let source = Arc::new(Source { name: "command line".into(), text: line.text });
+    let source = Arc::new(Source::new("command line", line.text));
     if !line.problems.is_empty() {
         return Err(Problems::new(source, line.problems));
     }

@@ -9,6 +9,8 @@ pub struct Source {
     pub name: String,
     /// All of it.
     pub text: String,
+    /// Where each line begins.
+    line_starts: Vec<usize>,
 }
 
 /// A place for a person: both from 1, the column in characters.
@@ -21,14 +23,20 @@ pub struct Position {
 }
 
 impl Source {
+    /// A text by its name.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let line_starts =
+            std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
+        Self { name: name.into(), line_starts: line_starts.collect(), text }
+    }
+
     /// Where a byte stands.
     pub fn position(&self, byte: usize) -> Position {
         let line = self.line_of(byte);
         let before = &self.text[line.start..byte.min(line.end).max(line.start)];
-        Position {
-            line: self.text[..line.start].matches('\n').count() + 1,
-            column: before.chars().count() + 1,
-        }
+        let lines_before = self.line_starts.partition_point(|start| *start <= line.start);
+        Position { line: lines_before.max(1), column: before.chars().count() + 1 }
     }
 
     /// The bytes of the line that holds a byte, without its end.

@@ -57,11 +57,21 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Result<Node, Prob
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let at = reader.offsets.byte(error.marker().index());
-            Problem::error(at..at + 1, format!("this is not YAML: {}", error.info()))
+            not_yaml(at, error.info())
         })?;
         reader.event(event, span)?;
     }
     Ok(reader.root.unwrap_or(Node::new(0..0, Value::Map(Vec::new()))))
+}
+
+fn not_yaml(at: usize, why: &str) -> Problem {
+    let problem = Problem::error(at..at + 1, format!("this is not YAML: {why}"));
+    match () {
+        () if why.contains("tab") => problem.help("indent with spaces"),
+        () if why.contains("quoted") => problem.help("is there a quote that is never closed?"),
+        () if why.contains("anchor") => problem.help("quote a value that begins with `*` or `&`"),
+        () => problem.help("look for wrong indentation, or for a value that needs quotes"),
+    }
 }
 
 impl Node {

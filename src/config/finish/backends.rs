@@ -40,7 +40,7 @@ impl Backends {
             by_name: HashMap::new(),
             incomplete: place.is_broken(),
         };
-        for (name, raw) in file.backends.iter().flatten() {
+        for (name, raw) in file.backends.iter().flatten().take(BACKENDS_MAX) {
             let place = place.key(name);
             notes.check_name("backend", name, &place);
             backends.add(name.as_str().into(), raw.backend_keys(), &place, notes);
@@ -156,7 +156,7 @@ fn servers(
     let list = place.key("servers");
     let mut seen: HashMap<&ServerUrl, Range<usize>> = HashMap::new();
     let (mut servers, mut not_http) = (Vec::new(), None);
-    for (index, raw) in keys.servers.iter().enumerate() {
+    for (index, raw) in keys.servers.iter().take(NODES_MAX).enumerate() {
         let place = list.item(index);
         let Some(url) = &raw.url else {
             notes.missing(&place, "url", "this server", "write `- url: http://10.0.0.1:8080`");
@@ -184,7 +184,7 @@ fn servers(
                 .help("list them: `servers: [{ url: http://10.0.0.1:8080 }]`"),
         );
     }
-    if servers.len() > NODES_MAX {
+    if keys.servers.len() > NODES_MAX {
         notes.error(&list, format!("there are more than {NODES_MAX} servers"), "split the backend");
     }
     (servers, not_http)

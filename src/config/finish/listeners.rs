@@ -47,14 +47,14 @@ impl Listeners {
             binds: Vec::new(),
             incomplete: place.is_broken(),
         };
-        for (name, raw) in file.listeners.iter().flatten() {
+        for (name, raw) in file.listeners.iter().flatten().take(LISTENERS_MAX) {
             listeners.add(name, raw, &place.key(name), backends, notes);
         }
         listeners.incomplete |= listeners.by_name.len() < place.entries();
         if listeners.by_name.is_empty() && !listeners.incomplete {
             listeners.add_default();
         }
-        if listeners.by_name.len() > LISTENERS_MAX {
+        if file.listeners.as_ref().is_some_and(|all| all.len() > LISTENERS_MAX) {
             notes.error(
                 &place,
                 format!("there are more than {LISTENERS_MAX} listeners"),

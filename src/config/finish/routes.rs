@@ -1,6 +1,6 @@
 //! Routes: what each matches, the one thing it does, and that no two are the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -18,7 +18,8 @@ use crate::config::quoted;
 use crate::config::raw;
 use crate::config::schema::schema;
 use crate::logic::limits::{
-    EDITS_BYTES_CEILING, MessageLimits, RESPOND_BODY_BYTES_MAX, ROUTES_MAX, Timeouts,
+    EDITS_BYTES_CEILING, FIELDS_CEILING, LISTENERS_MAX, MessageLimits, RESPOND_BODY_BYTES_MAX, ROUTES_MAX,
+    Timeouts,
 };
 use crate::logic::route::{Action, Edits, HostPattern, ListenerIndex, Matcher, PathPattern, Rewrite, Route};
 
@@ -48,7 +49,7 @@ pub(super) fn read(
         return Vec::new();
     }
     let mut reader =
-        Reader { defaults, listeners, backends, notes, seen: HashMap::new(), names: HashSet::new() };
+        Reader { defaults, listeners, backends, notes, seen: HashMap::new(), names: HashMap::new() };
     raw.iter().enumerate().filter_map(|(index, raw)| reader.route(raw, &place.item(index))).collect()
 }
 
@@ -59,7 +60,8 @@ struct Reader<'a> {
     notes: &'a mut Notes,
     /// Where each combination of conditions was written first.
     seen: HashMap<Conditions, Range<usize>>,
-    names: HashSet<Arc<str>>,
+    /// Names that are taken, and how many routes share one but for a number behind it.
+    names: HashMap<String, usize>,
 }
 
 /// All that a route matches by, in an order of its own: two routes with the same are one too many.
@@ -97,7 +99,7 @@ impl Reader<'_> {
             let help = "remove the key for every http listener, or name one";
             self.notes.error(place, "the route belongs to no listener", help);
         }
-        let named = names.iter().enumerate();
+        let named = names.iter().take(LISTENERS_MAX).enumerate();
         Some(
             named
                 .filter_map(|(index, name)| self.listeners.named(name, &place.item(index), self.notes))
@@ -114,6 +116,11 @@ impl Reader<'_> {
     ) -> Vec<(Box<str>, Box<str>)> {
         let mut fields: Vec<(Box<str>, Box<str>)> = Vec::new();
         let mut names: HashMap<Box<str>, Range<usize>> = HashMap::new();
+        if raw.is_some_and(|raw| raw.len() > FIELDS_CEILING) {
+            let message = format!("these are more than {FIELDS_CEILING} fields, which no message may have");
+            self.notes.error(place, message, "remove some");
+            return fields;
+        }
         for (name, value) in raw.into_iter().flatten() {
             let span = place.key(name).key_span();
             match read_name(name) {
@@ -155,6 +162,12 @@ impl Reader<'_> {
     }
 
     fn check_twice(&mut self, matcher: &Matcher, place: &Place<'_>) {
+        // A condition that could not be read would be taken for none.
+        let conditions_of = ["host", "path", "methods", "headers", "listeners"];
+        let broken = |place: Place<'_>| place.is_broken() || place.has_broken_items();
+        if conditions_of.iter().any(|key| broken(place.key(key))) {
+            return;
+        }
         if let Some(before) = self.seen.get(&conditions(matcher)) {
             let problem =
                 Problem::error(place.span.clone(), "this route matches the same requests as another");
@@ -170,11 +183,15 @@ impl Reader<'_> {
     fn name(&mut self, matcher: &Matcher) -> Arc<str> {
         let plain = format!("{}{}", matcher.host, matcher.path);
         let with_methods = format!("{plain} {}", matcher.methods.join(","));
-        let numbered = (2..).map(|number| format!("{plain} #{number}"));
-        let all = [plain.clone(), with_methods.trim_end().to_owned()].into_iter().chain(numbered);
-        let free = all.map(Arc::from).find(|name| !self.names.contains(name)).unwrap_or_default();
-        self.names.insert(Arc::clone(&free));
-        free
+        for name in [&*plain, with_methods.trim_end()] {
+            if !self.names.contains_key(name) {
+                self.names.insert(name.into(), 1);
+                return name.into();
+            }
+        }
+        let same = self.names.entry(plain.clone()).or_default();
+        *same += 1;
+        format!("{plain} #{same}").into()
     }
 
     /// The one thing that the route does; `None` where it could not be read, which has been said.

@@ -184,8 +184,10 @@ fn socket_address(text: &str) -> Result<SocketAddr, Trouble> {
         _ if text.parse::<IpAddr>().is_ok() => {
             trouble.help("an address needs a port: `127.0.0.1:8080`, `[::1]:8080`")
         }
-        Some(("*", port)) => trouble.help(format!("did you mean `:{port}`?")),
-        Some(("localhost", port)) => trouble.help(format!("did you mean `127.0.0.1:{port}`?")),
+        Some(("*", port)) => trouble.help(format!("did you mean {}?", quoted(&format!(":{port}")))),
+        Some(("localhost", port)) => {
+            trouble.help(format!("did you mean {}?", quoted(&format!("127.0.0.1:{port}"))))
+        }
         _ => trouble
             .help("write an IP address and a port: `127.0.0.1:8080`, `[::1]:8080`, or `:8080` for all IPv4"),
     })
@@ -206,7 +208,7 @@ fn no_scheme(text: &str) -> Trouble {
     let trouble = Trouble::new(format!("the server {} has no scheme", quoted(text)));
     match text.contains([' ', '/']) || text.is_empty() {
         true => trouble.help(format!("write {}", ServerUrl::MEANING)),
-        false => trouble.help(format!("did you mean `http://{text}`?")),
+        false => trouble.help(format!("did you mean {}?", quoted(&format!("http://{text}")))),
     }
 }
 
@@ -269,7 +271,8 @@ mod tests {
             ("8080", "`:8080`"),
             ("localhost:80", "127.0.0.1:80"),
             ("*:80", "`:80`"),
-            ("::1", "needs a port"),
+            ("10.0.0.1", "needs a port"),
+            ("[::1]", "IP address and a port"),
         ] {
             assert!(Bind::read(text).unwrap_err().help.unwrap().contains(help), "{text}");
         }

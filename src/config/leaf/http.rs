@@ -114,9 +114,13 @@ fn check_host(host: &str) -> Result<(), Trouble> {
     if host.contains('*') {
         return Err(wildcard(host));
     }
-    if let Some((name, port)) = host.split_once(':') {
+    if host.contains('/') {
+        return Err(Trouble::new(format!("the host {} is a URL", quoted(host)))
+            .help("write the name alone, such as `example.com`"));
+    }
+    if let Some((name, _)) = host.split_once(':') {
         return Err(Trouble::new(format!("the host {} has a port", quoted(host)))
-            .help(format!("write `{name}`: for one port alone, use `listeners` ({port} of it)")));
+            .help(format!("write {}: the route's `listeners` tell ports apart", quoted(name))));
     }
     if host.parse::<std::net::Ipv4Addr>().is_ok() {
         return Ok(());
@@ -142,7 +146,7 @@ impl Leaf for PathPattern {
             return Err(bad().help(match text {
                 "*" | "" => "did you mean `/*`?".into(),
                 _ if text.contains("://") => "a path begins with `/`; use `host` for the host".into(),
-                _ => format!("a path begins with `/`: did you mean `/{}`?", text.trim_start_matches('.')),
+                _ => format!("a path begins with `/`: did you mean {}?", quoted(&format!("/{text}"))),
             }));
         }
         route::PathPattern::parse(text).map(Self).map_err(|_| bad().help(pattern_help(text)))
@@ -156,7 +160,7 @@ fn pattern_help(text: &str) -> String {
     } else if stem.contains('*') {
         "a `*` stands at the end alone: `/api/*`".into()
     } else if text.contains('*') {
-        format!("a prefix ends where a segment ends: did you mean `{stem}/*`?")
+        format!("a prefix ends where a segment ends: did you mean {}?", quoted(&format!("{stem}/*")))
     } else {
         "it has a `#`, a backslash, a control byte, a broken `%` escape or a `..` above the root: no request \
          with it is ever let through"
@@ -201,7 +205,7 @@ impl Leaf for AbsolutePath {
 fn check_path(text: &str) -> Result<(), Trouble> {
     if !text.starts_with('/') {
         let trouble = Trouble::new(format!("the path {} does not begin with `/`", quoted(text)));
-        return Err(trouble.help(format!("did you mean `/{text}`?")));
+        return Err(trouble.help(format!("did you mean {}?", quoted(&format!("/{text}")))));
     }
     if text.len() > PATH_PATTERN_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ambiguous(text));

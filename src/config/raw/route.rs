@@ -67,7 +67,7 @@ pub(in crate::config) struct Redirect {
     /// Where to. `{path}`, `{query}` (with its `?`) and `{host}` of the request are put in.
     pub(in crate::config) to: Option<RedirectTo>,
     /// 301, 302, 303, 307 or 308.
-    #[schemars(extend("default" = 308))]
+    #[schemars(extend("default" = 308), range(min = 301, max = 308))]
     pub(in crate::config) status: Option<u16>,
 }
 
