@@ -43,9 +43,17 @@ pub fn quick_admin(text: &str) -> Result<Option<Admin>, Problems> {
     }
     let mut line = CommandLine::default();
     let binds = line.read("--admin", &[text.to_owned()], Bind::read);
-    let source = Arc::new(Source { name: "command line".into(), text: line.text });
+    let source = Arc::new(Source::new("command line", line.text));
     match (binds.as_slice(), line.problems) {
-        ([Bind(BindAddress::Tcp(bind))], _) => Ok(Some(Admin { bind: *bind, ..default_admin() })),
+        ([Bind(BindAddress::Tcp(bind))], _) if bind.ip().is_loopback() => {
+            Ok(Some(Admin { bind: *bind, ..default_admin() }))
+        }
+        ([Bind(BindAddress::Tcp(bind))], _) => {
+            // As in a file: who can reach it could read, and change, everything.
+            let message = format!("the admin API would be open to everybody who reaches {}", bind.ip());
+            let problem = Problem::error("--admin ".len().."--admin ".len() + text.len(), message);
+            Err(Problems::new(source, vec![problem.help("bind it to 127.0.0.1 or [::1]")]))
+        }
         (_, problems) if !problems.is_empty() => Err(Problems::new(source, problems)),
         _ => {
             let problem = Problem::general("`--admin` takes one IP address and port, or `off`")

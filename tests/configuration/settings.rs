@@ -177,6 +177,16 @@ fn a_wrong_command_line_is_shown_with_a_caret() {
 }
 
 #[test]
+fn the_admin_flag_is_held_to_the_files_rule() {
+    let admin = config::quick_admin("[::1]:9901").unwrap().unwrap();
+    assert_eq!(admin.bind, "[::1]:9901".parse().unwrap());
+    assert_eq!(config::quick_admin("off").unwrap(), None);
+    for open in [":9900", "0.0.0.0:9900", "unix:/run/x", "nonsense"] {
+        assert!(config::quick_admin(open).is_err(), "{open}");
+    }
+}
+
+#[test]
 fn thousands_of_routes_are_read_in_no_time() {
     let mut text = "routes:\n".to_owned();
     for number in 0..4096 {
