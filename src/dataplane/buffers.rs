@@ -186,7 +186,7 @@ impl Buf {
     }
 
     /// Bytes of what it holds that come at `position` or later.
-    pub(crate) fn from_position(&self, position: usize) -> &[u8] {
+    pub(crate) fn beyond(&self, position: usize) -> &[u8] {
         &self.bytes[position..self.end]
     }
 }

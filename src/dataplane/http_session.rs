@@ -259,7 +259,7 @@ impl Session {
     }
 
     /// What becomes of a connection on which nothing has come for a while.
-    fn fall_silent(&mut self, buf: Buf, give_up: Ms) -> Next {
+    fn fall_silent(&self, buf: Buf, give_up: Ms) -> Next {
         let now = self.timer.now();
         match self.since {
             None if now >= give_up || self.worker().is_draining() => Next::Close,

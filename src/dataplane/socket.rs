@@ -111,7 +111,7 @@ impl Socket {
     }
 
     /// Asks for the read to end. It still has to be polled to its end: it may have read something.
-    pub(crate) fn cancel_read(&mut self) {
+    pub(crate) fn cancel_read(&self) {
         let mut canceller = self.shared.canceller.borrow_mut();
         if let Some(armed) = canceller.take() {
             armed.cancel();
@@ -150,7 +150,7 @@ impl Socket {
 
     /// Says that nothing more will be sent; reading goes on.
     pub(crate) fn shutdown_write(&self) {
-        let _ = rustix::net::shutdown(&self.fd(), rustix::net::Shutdown::Write);
+        let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Write);
     }
 
     /// Makes the close a reset: the peer must not take what it got for the whole.
@@ -177,7 +177,7 @@ impl Socket {
 
     /// The error that a connect ended with.
     pub(crate) fn take_error(&self) -> io::Result<()> {
-        rustix::net::sockopt::socket_error(&self.fd())?.map_err(io::Error::from)
+        rustix::net::sockopt::socket_error(self.fd())?.map_err(io::Error::from)
     }
 
     /// Gives the descriptor back. `None`, and the connection closes, where an operation is still under way.

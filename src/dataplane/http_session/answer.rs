@@ -15,7 +15,7 @@ use crate::logic::limits::{LINGER, LINGER_BYTES_MAX};
 impl Session {
     /// Sends a composed response. False where the connection is over.
     pub(super) async fn answer(&mut self, mut exchange: Exchange, response: Buf, keep_alive: bool) -> bool {
-        exchange.bytes_out = response.len() as u64;
+        exchange.written = response.len() as u64;
         let sent = self.send(response).await;
         if !sent {
             exchange.end(self, End::ClientGone);
@@ -52,7 +52,7 @@ impl Session {
             Buf::holding(out)
         });
         exchange.status = fault.status();
-        exchange.bytes_out = response.len() as u64;
+        exchange.written = response.len() as u64;
         let sent = self.send(response).await;
         exchange.end(self, if sent { End::Fault(fault) } else { End::ClientGone });
         if sent && !keep_alive {

@@ -51,7 +51,7 @@ enum Trouble {
 }
 
 /// What happened next on an attempt.
-enum Event {
+pub(super) enum Event {
     Sent(std::io::Result<usize>, Buf),
     Upload(Result<Progress, Stopped>),
     Read(Done),
@@ -196,7 +196,7 @@ impl Session {
                         }
                         scanner = HeadScanner::default();
                         if let Some(head) = head
-                            && !self.send(head).await
+                            && !self.send_interim(head, exchange).await
                         {
                             return Err(Trouble::ClientGone);
                         }
@@ -209,7 +209,6 @@ impl Session {
             }
             match self.next_event(connection, job, timeouts).await {
                 Event::Sent(result, buf) => {
-                    exchange.bytes_in += buf.position().saturating_sub(job.out_position) as u64;
                     // A node that closed may have answered before it did: what it sent is read before it is given up.
                     job.broken = result.is_err();
                     job.out = Some(buf);
@@ -221,7 +220,7 @@ impl Session {
                     self.watch_client(job);
                 }
                 Event::Upload(Ok(_)) => {
-                    exchange.bytes_in += job.upload.take().map_or(0, |upload| upload.sent);
+                    exchange.body_in += job.upload.take().map_or(0, |upload| upload.bytes());
                     job.sent_more = true;
                     self.expect_within(timeouts.response_head);
                     self.watch_client(job);
@@ -265,7 +264,7 @@ impl Session {
         .await
     }
 
-    fn poll_upload(
+    pub(super) fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
@@ -285,6 +284,11 @@ impl Session {
         job.sent_more = true;
         job.waits_for_client = progress == Ok(Progress::Client);
         Poll::Pending
+    }
+
+    async fn send_interim(&mut self, head: Buf, exchange: &mut Exchange) -> bool {
+        exchange.written += head.len() as u64;
+        self.send(head).await
     }
 
     /// While nothing more is expected of the client, a read shows whether it is still there; what it brings is the
@@ -311,7 +315,7 @@ impl Session {
         }
     }
 
-    fn expired(&mut self, job: &Job) -> Trouble {
+    fn expired(&self, job: &Job) -> Trouble {
         if self.gone_at.is_some_and(|gone_at| gone_at <= self.timer.now()) {
             return Trouble::ClientGone;
         }
@@ -324,10 +328,10 @@ impl Session {
 
     /// Looks at what has arrived of a response.
     fn begin_response(
-        &mut self,
+        &self,
         buf: &mut Buf,
         scanner: &mut HeadScanner,
-        job: &mut Job,
+        job: &Job,
         exchange: &mut Exchange,
         limits: &MessageLimits,
     ) -> Begin {
@@ -392,10 +396,6 @@ struct Meaning {
 }
 
 /// What the bytes of a response amount to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart at once, and a box would allocate on every request"
-)]
 enum Begin {
     Partial,
     /// The rewritten head, for a client that knows such responses.

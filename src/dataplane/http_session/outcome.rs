@@ -22,8 +22,14 @@ pub(super) struct Exchange {
     pub(super) node: Option<Rc<LocalNode>>,
     /// The status that the client got; 0 while it got none.
     pub(super) status: u16,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
+    /// Bytes of the head as they were received.
+    pub(super) head_in: u64,
+    /// Bytes of the body, without its framing.
+    pub(super) body_in: u64,
+    /// Bytes written to the client, heads and framing too.
+    pub(super) written: u64,
+    /// Bytes of the response's body, without its framing.
+    pub(super) body_out: u64,
     pub(super) retries: u32,
     pub(super) connect_us: u64,
     pub(super) first_byte_us: u64,
@@ -39,8 +45,10 @@ impl Exchange {
             began,
             node: None,
             status: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+            head_in: 0,
+            body_in: 0,
+            written: 0,
+            body_out: 0,
             retries: 0,
             connect_us: 0,
             first_byte_us: 0,
@@ -62,8 +70,8 @@ impl Exchange {
             node.record(total_us);
         }
         worker.stats.total(|totals| {
-            totals.bytes_in += self.bytes_in;
-            totals.bytes_out += self.bytes_out;
+            totals.bytes_in += self.head_in + self.body_in;
+            totals.bytes_out += self.written;
             totals.retries += u64::from(self.retries);
         });
         if let Some(draft) = self.draft.take() {
@@ -93,8 +101,8 @@ impl Exchange {
                     None => "",
                 },
                 status: self.status,
-                bytes_in: self.bytes_in,
-                bytes_out: self.bytes_out,
+                bytes_in: self.body_in,
+                bytes_out: self.body_out,
                 retries: self.retries,
                 connect_us: self.connect_us,
                 first_byte_us: self.first_byte_us,

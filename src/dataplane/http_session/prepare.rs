@@ -16,7 +16,8 @@ use crate::logic::http1::framing::Framing;
 use crate::logic::http1::request::{self, FieldRoom, Request, RequestFacts};
 use crate::logic::http1::rewrite::{Onward, write_request};
 use crate::logic::route::{
-    Action, BackendIndex, Found, ListenerIndex, Rewrite, Route, RouteIndex, redirect_location, rewrite_target,
+    Action, BackendIndex, Edits, Found, ListenerIndex, Rewrite, Route, RouteIndex, redirect_location,
+    rewrite_target,
 };
 
 /// What is to be done.
@@ -44,6 +45,8 @@ pub(super) struct Job {
     pub(super) cut: bool,
     /// Has more been sent than `out` holds?
     pub(super) sent_more: bool,
+    /// Bytes of an upload that came to its end behind the response's beginning.
+    pub(super) uploaded: u64,
     /// Is the upload waiting for the client, rather than for the node?
     pub(super) waits_for_client: bool,
 }
@@ -83,11 +86,12 @@ impl Session {
         let mut exchange = Exchange::new(worker.view(), began);
         buf.consume(start);
         let end = end - start;
+        exchange.head_in = end as u64;
         worker.with_scratch(|scratch| {
             let composed = self.compose(&mut exchange, &buf, end, scratch);
             match (composed, exchange.facts) {
                 (Composed::Request(backend, route), Some(facts)) => {
-                    let job = self.job(backend, route, facts, buf, end, scratch);
+                    let job = self.job(&mut exchange, (backend, route), facts, buf, end, scratch);
                     Prepared::Forward { exchange, job }
                 }
                 (Composed::Response { status, keep_alive }, _) => {
@@ -122,14 +126,15 @@ impl Session {
         let found = view.snapshot.routes.find(&request.head, ListenerIndex(self.admission.listener));
         let after = buf.len() - end;
         match found {
+            // What a path could have matched is no question that CONNECT asks.
+            Found::Nothing | Found::Route(_) if request.facts.is_connect => {
+                self.compose_fault(Fault::NotImplemented, None, &request, after, out)
+            }
             Found::Nothing => self.compose_fault(Fault::NoRoute, None, &request, after, out),
             Found::AmbiguousPath => self.compose_fault(Fault::AmbiguousPath, None, &request, after, out),
             Found::WrongMethod(index) => {
                 let allow = view.snapshot.routes.allow(index);
                 self.compose_fault(Fault::MethodNotAllowed, Some(allow), &request, after, out)
-            }
-            Found::Route(_) if request.facts.is_connect => {
-                self.compose_fault(Fault::NotImplemented, None, &request, after, out)
             }
             Found::Route(index) => {
                 exchange.route = Some(index);
@@ -152,6 +157,13 @@ impl Session {
         let keep_alive = self.may_go_on(&request.facts, after);
         let edits = &route.response_edits;
         match &route.action {
+            // The client asks what the last hop that it allows has to say, and this is it (RFC 9110, 7.6.2).
+            Action::Forward { .. } if request.facts.hops_left == Some(0) => {
+                self.with_answering(&request.facts, keep_alive, |answering| {
+                    write_fixed(out, 204, b"", &Edits::default(), answering);
+                });
+                Composed::Response { status: 204, keep_alive }
+            }
             Action::Forward { backend, rewrite } => {
                 self.compose_onward(view, route, rewrite, *backend, request, request_id, out);
                 Composed::Request(*backend, index)
@@ -266,8 +278,8 @@ impl Session {
     /// Parts the bytes at hand into what goes out now, what is still to be read of the body, and the next request.
     fn job(
         &mut self,
-        backend: BackendIndex,
-        route: RouteIndex,
+        exchange: &mut Exchange,
+        (backend, route): (BackendIndex, RouteIndex),
         facts: RequestFacts,
         mut buf: Buf,
         end: usize,
@@ -278,6 +290,7 @@ impl Session {
         let out = match facts.framing {
             // All that is here belongs to this request: the buffer itself goes out, with the new head in it.
             Framing::Length(length) if length >= after as u64 && buf.replace_head(end, head) => {
+                exchange.body_in = after as u64;
                 upload = Some(length - after as u64).filter(|&left| left > 0).map(Framing::Length);
                 buf
             }
@@ -302,6 +315,7 @@ impl Session {
             broken: false,
             cut: false,
             sent_more: false,
+            uploaded: 0,
             waits_for_client: false,
         }
     }

@@ -2,9 +2,10 @@
 
 use std::task::{Context, Poll};
 
-use super::forward::Started;
+use super::forward::{Event, Started};
 use super::outcome::Exchange;
 use super::prepare::Job;
+use super::upload::{Stopped, Upload};
 use super::{Input, Session};
 use crate::dataplane::buffers::{Buf, Size};
 use crate::dataplane::upstream::{Connection, InFlight};
@@ -38,14 +39,14 @@ impl Session {
     pub(super) async fn deliver(
         &mut self,
         mut exchange: Exchange,
-        job: Job,
+        mut job: Job,
         started: Started,
         mut connection: Connection,
         in_flight: InFlight,
         timeouts: &Timeouts,
     ) -> bool {
-        let clean = job.is_clean();
-        drop(job);
+        // Nothing of the request will be sent again.
+        job.out = None;
         let Started { kind, head, first, flow, done, node_keeps, keep_alive_s, client_keeps, head_bytes } =
             started;
         self.expect_within(timeouts.body);
@@ -60,8 +61,10 @@ impl Session {
             }
             None => self.client.start_write(first),
         }
-        let ended = self.relay(&mut download, &mut connection, timeouts).await;
-        exchange.bytes_out = download.written;
+        let ended = self.relay(&mut download, &mut job, &mut connection, timeouts).await;
+        exchange.body_in += job.upload.as_ref().map_or(job.uploaded, Upload::bytes);
+        exchange.written += download.written;
+        exchange.body_out = download.flow.total().min(download.written);
         let node = in_flight.node();
         if exchange.status >= 500 {
             node.node.count_error();
@@ -88,7 +91,7 @@ impl Session {
         match end {
             End::Complete if client_keeps => true,
             End::Complete => {
-                if !clean || matches!(self.input, Input::Held(_)) {
+                if !job.is_clean() || matches!(self.input, Input::Held(_)) {
                     self.linger().await;
                 }
                 false
@@ -104,20 +107,51 @@ impl Session {
     async fn relay(
         &mut self,
         download: &mut Download,
+        job: &mut Job,
         connection: &mut Connection,
         timeouts: &Timeouts,
     ) -> Result<(), Broken> {
         std::future::poll_fn(|cx| {
+            if self.poll_rest_of_upload(cx, job, connection, timeouts).is_err() {
+                return Poll::Ready(Err(Broken::Client));
+            }
             match self.poll_relay(cx, download, connection, timeouts) {
                 Poll::Ready(result) => return Poll::Ready(result),
                 Poll::Pending => {}
             }
-            if self.poll_client_gone(cx) {
+            if job.upload.is_none() && self.poll_client_gone(cx) {
                 return Poll::Ready(Err(Broken::Client));
             }
             if self.timer.expired() { Poll::Ready(Err(Broken::Timeout)) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// A node may answer while it reads: the request's body goes on for as long as the response does.
+    fn poll_rest_of_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        job: &mut Job,
+        connection: &mut Connection,
+        timeouts: &Timeouts,
+    ) -> Result<(), Stopped> {
+        if job.broken {
+            return Ok(());
+        }
+        match self.poll_upload(cx, connection, job, timeouts) {
+            Poll::Ready(Event::Upload(Ok(_))) => {
+                job.uploaded = job.upload.take().map_or(0, |upload| upload.bytes());
+                Ok(())
+            }
+            Poll::Ready(Event::Upload(Err(Stopped::NodeGone))) => {
+                // It has heard enough; what it says is still worth passing on.
+                job.broken = true;
+                job.cut = true;
+                Ok(())
+            }
+            Poll::Ready(Event::Upload(Err(stopped))) => Err(stopped),
+            _ => Ok(()),
+        }
     }
 
     fn poll_relay(

@@ -37,7 +37,7 @@ impl Session {
             None => [Some(first), None],
         };
         for buf in to_client.into_iter().flatten().filter(|buf| !buf.is_empty()) {
-            exchange.bytes_out += buf.len() as u64;
+            exchange.written += buf.len() as u64;
             if !self.send(buf).await {
                 exchange.end(self, End::ClientGone);
                 return false;
@@ -65,8 +65,9 @@ impl Session {
             }
         })
         .await;
-        exchange.bytes_in += up.bytes;
-        exchange.bytes_out += down.bytes;
+        exchange.body_in += up.bytes;
+        exchange.body_out += down.bytes;
+        exchange.written += down.bytes;
         exchange.end(self, End::Tunnel);
         false
     }

@@ -11,8 +11,6 @@ use crate::logic::http1::body::{BodyFault, BodyFlow};
 pub(super) struct Upload {
     flow: BodyFlow,
     done: bool,
-    /// Bytes of data and framing that were sent to the node.
-    pub(super) sent: u64,
 }
 
 /// Why a body stopped before its end.
@@ -41,7 +39,12 @@ pub(super) enum Progress {
 
 impl Upload {
     pub(super) fn new(flow: BodyFlow) -> Self {
-        Self { flow, done: false, sent: 0 }
+        Self { flow, done: false }
+    }
+
+    /// Bytes of data so far, without framing.
+    pub(super) fn bytes(&self) -> u64 {
+        self.flow.total()
     }
 
     /// Moves what can be moved. `Ok` is where it stands now; it calls `moved` whenever a read or a write was done.
@@ -58,10 +61,7 @@ impl Upload {
                 match node.poll_write(cx) {
                     Poll::Pending => return Ok(Progress::Node),
                     Poll::Ready((Err(_), _)) => return Err(Stopped::NodeGone),
-                    Poll::Ready((Ok(count), _)) => {
-                        self.sent += count as u64;
-                        moved();
-                    }
+                    Poll::Ready((Ok(_), _)) => moved(),
                 }
             }
             if self.done {
@@ -106,7 +106,7 @@ impl Upload {
                 BodyFault::TooLarge => Stopped::TooLarge,
                 BodyFault::Malformed | BodyFault::Truncated => Stopped::Malformed,
             })?;
-        let rest = buf.from_position(step.consumed);
+        let rest = buf.beyond(step.consumed);
         if !rest.is_empty() {
             *input = Input::Held(Buf::holding(rest));
         }

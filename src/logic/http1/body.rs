@@ -107,7 +107,8 @@ impl BodyFlow {
     pub fn step(&mut self, buffer: &mut [u8], start: usize, end: usize) -> Result<Step, BodyFault> {
         let (data, consumed, done) = self.take(&mut buffer[start..end])?;
         self.total += data as u64;
-        if self.total > self.limit {
+        // A chunk that is announced counts before it comes: the client may wait for an answer before it sends it.
+        if self.total.saturating_add(self.announced()) > self.limit {
             return Err(BodyFault::TooLarge);
         }
         let mut step = Step { start, end: start + data, consumed: start + consumed, done };
@@ -132,6 +133,10 @@ impl BodyFlow {
         self.incoming = Incoming::Done;
         let end = if self.chunked_out { put(buffer, at, LAST_CHUNK) } else { at };
         Ok(Step { start: at, end, consumed: at, done: true })
+    }
+
+    fn announced(&self) -> u64 {
+        if let Incoming::Chunked(decoder) = &self.incoming { decoder.announced() } else { 0 }
     }
 
     /// Takes the incoming framing off: (data at the front, bytes used, at the end).

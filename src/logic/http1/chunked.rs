@@ -98,6 +98,11 @@ impl Decoder {
         Ok(Decoded { data, consumed: at, done: self.state == State::Done })
     }
 
+    /// Bytes of the current chunk that are announced and still to come.
+    pub fn announced(&self) -> u64 {
+        if matches!(self.state, State::Size { .. }) { 0 } else { self.remaining }
+    }
+
     /// The trailer section as received; see [`Trailers`] for reading it.
     pub fn trailer(&self) -> &[u8] {
         &self.trailer

@@ -95,6 +95,7 @@ mod tests {
         idempotent: true,
         expects_continue: false,
         upgrade: false,
+        hops_left: None,
         wants_json: false,
     };
 

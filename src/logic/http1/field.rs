@@ -21,6 +21,8 @@ pub enum Known {
     Expect,
     /// RFC 9110, 6.6.1.
     Date,
+    /// RFC 9110, 7.6.2.
+    MaxForwards,
     /// Hop-by-hop by name, whether or not `Connection` says so: `Keep-Alive`, `Proxy-Connection`, `HTTP2-Settings`,
     /// `Proxy-Authenticate`, `Proxy-Authorization`, `Proxy-Authentication-Info`.
     HopByHop,
@@ -62,6 +64,7 @@ fn exact(name: &[u8]) -> Known {
         10 if is("connection") => Known::Connection,
         10 if is("keep-alive") => Known::HopByHop,
         12 if is("x-request-id") => Known::RequestId,
+        12 if is("max-forwards") => Known::MaxForwards,
         14 if is("content-length") => Known::ContentLength,
         14 if is("http2-settings") => Known::HopByHop,
         15 if is("x-forwarded-for") => Known::ForwardedFor,

@@ -41,6 +41,8 @@ pub struct RequestFacts {
     pub expects_continue: bool,
     /// Does it ask for another protocol (RFC 9110, 7.8)?
     pub upgrade: bool,
+    /// How many more intermediaries an OPTIONS or TRACE request may pass (RFC 9110, 7.6.2).
+    pub hops_left: Option<u32>,
     /// Does the client prefer JSON for what the balancer says itself?
     pub wants_json: bool,
 }
@@ -171,6 +173,7 @@ struct Seen<'a> {
     upgrade: bool,
     expect: Option<&'a [u8]>,
     accept: Option<&'a [u8]>,
+    max_forwards: Option<&'a [u8]>,
 }
 
 impl<'a> Seen<'a> {
@@ -184,6 +187,7 @@ impl<'a> Seen<'a> {
                 Known::Upgrade => seen.upgrade = true,
                 Known::Expect if seen.expect.is_some() => return Err(Fault::BadExpectation),
                 Known::Expect => seen.expect = Some(field.value),
+                Known::MaxForwards => seen.max_forwards = Some(field.value),
                 Known::Other if field.name.eq_ignore_ascii_case(b"accept") => seen.accept = Some(field.value),
                 _ => {}
             }
@@ -247,8 +251,15 @@ fn facts(
             && seen.nominates_upgrade
             && version == Version::Http11
             && framing == Framing::None,
+        hops_left: seen.max_forwards.filter(|_| matches!(method, b"OPTIONS" | b"TRACE")).and_then(parse_hops),
         wants_json: seen.accept.is_some_and(prefers_json),
     })
+}
+
+/// Digits only; anything else is not understood, and passed on as it is.
+fn parse_hops(value: &[u8]) -> Option<u32> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
 
 /// Whether `Accept` names JSON before it names HTML or everything.

@@ -36,6 +36,7 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, onward: &Onward<'
     for field in head.fields {
         let forwarded = match classify(field.name) {
             Known::Other | Known::Date => true,
+            Known::MaxForwards => request.facts.hops_left.is_none(),
             Known::ForwardedOther => onward.trusted,
             _ => false,
         };
@@ -51,6 +52,11 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, onward: &Onward<'
         // A method that defines a body says so even where it is empty (RFC 9110, 8.6).
         Framing::None if matches!(head.method, b"POST" | b"PUT" | b"PATCH") => put_length(out, 0),
         Framing::None | Framing::UntilClose => {}
+    }
+    if let Some(hops) = request.facts.hops_left {
+        put(out, &[b"max-forwards: "]);
+        put_number(out, u64::from(hops.saturating_sub(1)));
+        put(out, &[b"\r\n"]);
     }
     if request.facts.expects_continue && request.facts.framing != Framing::None {
         put(out, &[b"expect: 100-continue\r\n"]);
