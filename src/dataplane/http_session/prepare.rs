@@ -122,14 +122,15 @@ impl Session {
         let found = view.snapshot.routes.find(&request.head, ListenerIndex(self.admission.listener));
         let after = buf.len() - end;
         match found {
+            // Refused wherever it would lead; a route that limits its methods says which they are.
+            Found::Nothing | Found::AmbiguousPath | Found::Route(_) if request.facts.is_connect => {
+                self.compose_fault(Fault::NotImplemented, None, &request, after, out)
+            }
             Found::Nothing => self.compose_fault(Fault::NoRoute, None, &request, after, out),
             Found::AmbiguousPath => self.compose_fault(Fault::AmbiguousPath, None, &request, after, out),
             Found::WrongMethod(index) => {
                 let allow = view.snapshot.routes.allow(index);
                 self.compose_fault(Fault::MethodNotAllowed, Some(allow), &request, after, out)
-            }
-            Found::Route(_) if request.facts.is_connect => {
-                self.compose_fault(Fault::NotImplemented, None, &request, after, out)
             }
             Found::Route(index) => {
                 exchange.route = Some(index);
