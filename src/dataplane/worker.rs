@@ -28,6 +28,8 @@ use crate::shared::snapshot::{Published, Reader};
 
 /// How often a worker reports, sweeps its pools and gives memory back.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often the pools are looked through for connections that their nodes have closed.
+const POOL_SWEEP: Duration = Duration::from_millis(100);
 /// How often lines of the access log are handed over where a batch does not fill.
 const LOG_FLUSH: Duration = Duration::from_millis(100);
 /// A worker hands a new connection on where it has this many more than the emptiest, plus an eighth.
@@ -368,13 +370,15 @@ impl Worker {
         while !self.is_over() {
             monoio::time::sleep(STEP).await;
             elapsed += STEP;
+            let now = self.timers.now();
+            if elapsed.as_millis().is_multiple_of(POOL_SWEEP.as_millis()) {
+                self.view().nodes().for_each(|node| node.sweep(now));
+            }
             if elapsed < HOUSEKEEPING {
                 continue;
             }
             elapsed = Duration::ZERO;
             self.report(0);
-            let now = self.timers.now();
-            self.view().nodes().for_each(|node| node.sweep(now));
             self.parking.expire(now);
             buffers::trim();
             memory.give_back(self.sessions.get());

@@ -74,7 +74,8 @@ mod configured {
             format!("POST / HTTP/1.1\r\nHost: {{host}}\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
                 format!("1000\r\n{}\r\n", "x".repeat(4096)).repeat(17));
         rfc9110_15_5_14_one_chunk_over_the_limit: 413 "body_too_large"
-            b"POST / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n";
+            format!("POST / HTTP/1.1\r\nHost: {{host}}\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n{}",
+                "x".repeat(65_537));
     }
 
     cases! { Tight;

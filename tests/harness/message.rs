@@ -178,7 +178,9 @@ fn field(line: &[u8]) -> Result<(String, String), String> {
 
 fn check_start(message: &Message, side: Side<'_>) -> Result<(), String> {
     let bad = |why: &str| Err(format!("{why}: {:?}", message.start));
-    if message.start.bytes().any(|b| b < 0x20 || b == 0x7f) {
+    // A tab is legal in a reason phrase (RFC 9112, 4), and nowhere else in a start line.
+    let is_tab_of_reason = |at: usize, b: u8| b == b'\t' && at > 12 && matches!(side, Side::Response { .. });
+    if message.start.bytes().enumerate().any(|(at, b)| (b < 0x20 || b == 0x7f) && !is_tab_of_reason(at, b)) {
         return bad("a control byte in the start line");
     }
     match side {

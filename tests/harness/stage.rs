@@ -1,10 +1,11 @@
 //! A stage for one case: a running balancer that cases share, and an origin that this case has for itself.
 //!
-//! A balancer is started once for each driver and configuration, with sixteen backends of one origin each.
+//! A balancer is started once for each driver and configuration, with forty-eight backends of one origin each.
 //! A case takes one of them, and reaches it by the host name `s7.test` or, where the host is what is tested,
 //! by the path `/slot/7/`. After each case a canary on a fresh connection must get its own answer, and every byte
 //! that reached the origin is audited.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -14,7 +15,7 @@ use super::client::{Client, fill};
 use super::message::Message;
 use super::origin::{Act, CANARY, Origin, OriginConnection, Script, answering, ok};
 
-const SLOTS: usize = 16;
+const SLOTS: usize = 48;
 
 /// The configurations that cases share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Setup {
 struct House {
     balancer: Balancer,
     origins: Vec<Origin>,
-    free: Mutex<Vec<usize>>,
+    free: Mutex<VecDeque<usize>>,
     freed: Condvar,
 }
 
@@ -69,7 +70,7 @@ impl House {
     fn take(&self) -> usize {
         let mut free = self.free.lock().unwrap();
         loop {
-            if let Some(slot) = free.pop() {
+            if let Some(slot) = free.pop_front() {
                 return slot;
             }
             free = self.freed.wait(free).unwrap();
@@ -262,10 +263,15 @@ impl Stage {
 }
 
 impl Drop for Stage {
+    /// A balancer may take a second to see that a pooled connection has ended; nobody waits for it, the origin is
+    /// merely not given to another case before.
     fn drop(&mut self) {
-        self.house.origins[self.slot].begin(answering(ok("nobody asked")));
-        self.house.free.lock().unwrap().push(self.slot);
-        self.house.freed.notify_one();
+        let (house, slot) = (self.house, self.slot);
+        std::thread::spawn(move || {
+            house.origins[slot].begin(answering(ok("nobody asked")));
+            house.free.lock().unwrap().push_back(slot);
+            house.freed.notify_one();
+        });
     }
 }
 

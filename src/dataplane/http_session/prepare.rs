@@ -126,8 +126,8 @@ impl Session {
         let found = view.snapshot.routes.find(&request.head, ListenerIndex(self.admission.listener));
         let after = buf.len() - end;
         match found {
-            // What a path could have matched is no question that CONNECT asks.
-            Found::Nothing | Found::Route(_) if request.facts.is_connect => {
+            // Refused wherever it would lead; a route that limits its methods says which they are.
+            Found::Nothing | Found::AmbiguousPath | Found::Route(_) if request.facts.is_connect => {
                 self.compose_fault(Fault::NotImplemented, None, &request, after, out)
             }
             Found::Nothing => self.compose_fault(Fault::NoRoute, None, &request, after, out),

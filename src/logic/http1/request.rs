@@ -99,8 +99,9 @@ pub fn parse<'r, 'a: 'r>(
 /// A version line that httparse does not know: another version of HTTP, or no HTTP at all.
 fn version_fault(bytes: &[u8]) -> Fault {
     let line = bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    match line.rsplit(|&byte| byte == b' ').next() {
-        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+    let mut parts = line.splitn(3, |&byte| byte == b' ');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some([_, ..]), Some([_, ..]), Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]))
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Fault::BadVersion
@@ -171,6 +172,7 @@ struct Seen<'a> {
     keep_alive: bool,
     nominates_upgrade: bool,
     upgrade: bool,
+    h2c: bool,
     expect: Option<&'a [u8]>,
     accept: Option<&'a [u8]>,
     max_forwards: Option<&'a [u8]>,
@@ -184,7 +186,10 @@ impl<'a> Seen<'a> {
                 Known::Host if seen.host.is_some() => return Err(Fault::BadHost),
                 Known::Host => seen.host = Some(field.value),
                 Known::Connection => seen.read_connection(field.value),
-                Known::Upgrade => seen.upgrade = true,
+                Known::Upgrade => {
+                    seen.upgrade = true;
+                    seen.h2c |= elements(field.value).any(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));
+                }
                 Known::Expect if seen.expect.is_some() => return Err(Fault::BadExpectation),
                 Known::Expect => seen.expect = Some(field.value),
                 Known::MaxForwards => seen.max_forwards = Some(field.value),
@@ -247,7 +252,9 @@ fn facts(
         idempotent: is_idempotent(method),
         expects_continue,
         // A request with a body cannot switch: where the body ends and the new protocol begins would be a guess.
+        // A tunnel of cleartext HTTP/2 would carry requests past every route: h2c is never offered to a node.
         upgrade: seen.upgrade
+            && !seen.h2c
             && seen.nominates_upgrade
             && version == Version::Http11
             && framing == Framing::None,
@@ -262,12 +269,41 @@ fn parse_hops(value: &[u8]) -> Option<u32> {
     std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
 
-/// Whether `Accept` names JSON before it names HTML or everything.
+/// Whether `Accept` ranks JSON above text (RFC 9110, 12.5.1); of equals, the first named counts. A client that names
+/// JSON beside `*/*` means JSON: the wildcard is there for what is neither.
 fn prefers_json(accept: &[u8]) -> bool {
-    elements(accept)
-        .map(|range| range.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii())
-        .find(|range| range.starts_with(b"text/") || *range == b"*/*" || range.ends_with(b"json"))
-        .is_some_and(|range| range.ends_with(b"json"))
+    let mut best = (0, false);
+    for range in elements(accept) {
+        let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let is_json = ends_with(name, b"/json") || ends_with(name, b"+json");
+        let quality = parts.find_map(quality).unwrap_or(1000);
+        if (is_json || starts_with(name, b"text/")) && quality > best.0 {
+            best = (quality, is_json);
+        }
+    }
+    best.1
+}
+
+/// A weight in thousandths; nonsense weighs nothing.
+fn quality(parameter: &[u8]) -> Option<u32> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let (whole, fraction) = value.split_at(value.len().min(1));
+    let digits = fraction.strip_prefix(b".").unwrap_or_default();
+    let thousandths = (0..3).fold(0, |sum, at| sum * 10 + u32::from(digits.get(at).map_or(0, |d| d & 0x0f)));
+    Some(match whole {
+        b"1" => 1000,
+        b"0" if digits.iter().all(u8::is_ascii_digit) => thousandths,
+        _ => 0,
+    })
+}
+
+fn starts_with(name: &[u8], with: &[u8]) -> bool {
+    name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+}
+
+fn ends_with(name: &[u8], with: &[u8]) -> bool {
+    name.len().checked_sub(with.len()).is_some_and(|at| name[at..].eq_ignore_ascii_case(with))
 }
 
 /// Is this `uri-host [ ":" port ]` (RFC 9110, 7.2), as narrow as real names and addresses are?
@@ -394,6 +430,8 @@ mod tests {
         assert_eq!(fault("PRI * HTTP/2.0\n\n"), Fault::BadVersion);
         assert_eq!(fault("GET / HTTP/1.2\nHost: a\n\n"), Fault::BadVersion);
         assert_eq!(fault("GET / HTTP/11\nHost: a\n\n"), Fault::BadRequest);
+        assert_eq!(fault("GET /a b HTTP/1.1\nHost: a\n\n"), Fault::BadRequest);
+        assert_eq!(fault("GET /  HTTP/1.1\nHost: a\n\n"), Fault::BadRequest);
     }
 
     #[test]
@@ -424,10 +462,24 @@ mod tests {
     }
 
     #[test]
+    fn cleartext_http_2_is_never_asked_for() {
+        let asks = |protocols: &str| {
+            let head = format!("GET / HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: {protocols}\n\n");
+            with(&head, |parsed| parsed.unwrap().facts.upgrade)
+        };
+        assert!(asks("websocket"));
+        assert!(!asks("h2c") && !asks("websocket, H2C"));
+    }
+
+    #[test]
     fn json_is_for_those_who_prefer_it() {
         assert!(prefers_json(b"application/json"));
         assert!(prefers_json(b"application/problem+json;q=0.9, */*"));
         assert!(!prefers_json(b"text/html, application/json"));
         assert!(!prefers_json(b"*/*"));
+        assert!(prefers_json(b"text/plain;q=0.1, Application/JSON;q=0.9"));
+        assert!(!prefers_json(b"application/json; q=0.25, text/plain; q=0.5"));
+        assert!(!prefers_json(b"application/json;q=0"));
+        assert!(!prefers_json(b"application/json;q=x, json, "));
     }
 }
