@@ -105,7 +105,7 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {
         0 => insert(bytes, at, &[dice.byte()]),
         1 => insert(bytes, at, dice.pick(WORDS).as_bytes()),
         2 => drop(bytes.drain(at..end)),
-        3 => insert(bytes, at, &bytes[at..end].to_vec()),
+        3 => bytes.extend_from_within(at..end),
         4 if at < bytes.len() => bytes[at] = dice.byte(),
         5 if at < bytes.len() => bytes[at] ^= 0x20,
         6 => insert_line(bytes, dice.pick(CODINGS), dice),
