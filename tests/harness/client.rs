@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// Sends FIN: nothing more will be sent.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 

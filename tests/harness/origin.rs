@@ -277,7 +277,7 @@ impl OriginConnection {
     }
 
     /// Sends FIN: nothing more will be sent.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
@@ -287,7 +287,7 @@ impl OriginConnection {
     }
 
     /// What follows is a tunnel: the audit stops here.
-    pub(crate) fn tunnel(&mut self) {
+    pub(crate) fn tunnel(&self) {
         let unread = self.buffer.len();
         self.act.change(self.number, |seen| seen.tunnel_from = Some(seen.bytes.len() - unread));
     }
