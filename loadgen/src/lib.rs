@@ -1,1 +1,3 @@
 //! A load generator whose latency reports can be trusted.
+
+pub mod result;
