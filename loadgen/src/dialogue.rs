@@ -8,7 +8,7 @@ pub mod echo;
 pub mod request;
 pub mod websocket;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 pub use answer::{AnswerReader, Head, Progress};
 pub use echo::Echo;
@@ -27,7 +27,7 @@ pub enum Question {
         /// The method is HEAD: answers have no body.
         head_only: bool,
         /// Header that names the node.
-        node_header: Rc<str>,
+        node_header: Arc<str>,
     },
     /// A message that comes back over a WebSocket.
     WebSocket(websocket::Message),
@@ -41,7 +41,7 @@ pub enum Dialogue {
     /// HTTP/1.1.
     Http {
         /// What may be asked.
-        question: Rc<Question>,
+        question: Arc<Question>,
         /// Reads the answers.
         reader: AnswerReader,
         /// The target whose request the buffer holds, while requests need not be put together anew.
@@ -56,11 +56,11 @@ pub enum Dialogue {
 impl Dialogue {
     /// A fresh dialogue for a fresh connection.
     #[must_use]
-    pub fn new(question: &Rc<Question>) -> Self {
+    pub fn new(question: &Arc<Question>) -> Self {
         match &**question {
             Question::Http { head_only, node_header, .. } => Self::Http {
-                question: Rc::clone(question),
-                reader: AnswerReader::new(*head_only, Rc::clone(node_header)),
+                question: Arc::clone(question),
+                reader: AnswerReader::new(*head_only, Arc::clone(node_header)),
                 loaded: None,
             },
             Question::WebSocket(message) => Self::WebSocket(WebSocket::new(message.clone())),

@@ -1,6 +1,7 @@
 //! A load generator whose latency reports can be trusted.
 
 pub mod dialogue;
+pub mod engine;
 pub mod fault;
 pub mod result;
 pub mod schedule;

@@ -1,7 +1,7 @@
 //! HTTP/1 answers, read incrementally: framing is followed, bodies are counted and thrown away.
 
 use std::mem::MaybeUninit;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::chunked::Chunked;
 use crate::fault::Fault;
@@ -38,7 +38,7 @@ pub struct AnswerReader {
     /// A head that came in pieces; empty while heads come whole.
     partial: Vec<u8>,
     head_only: bool,
-    node_header: Rc<str>,
+    node_header: Arc<str>,
     /// Of the answer being read, or of the last one.
     head: Head,
 }
@@ -57,7 +57,7 @@ pub struct Head {
 impl AnswerReader {
     /// A reader of answers. `head_only`: they answer HEAD requests and have no body.
     #[must_use]
-    pub fn new(head_only: bool, node_header: Rc<str>) -> Self {
+    pub fn new(head_only: bool, node_header: Arc<str>) -> Self {
         let head = Head { status: 0, keep: false, node: Vec::with_capacity(NODE_MAX) };
         Self { part: Part::Head, partial: Vec::new(), head_only, node_header, head }
     }

@@ -1,6 +1,6 @@
 //! Raw TCP: bytes go out, known bytes must come back.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Progress;
 use crate::fault::{Cause, Fault};
@@ -21,9 +21,9 @@ pub enum Expected {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// What is sent.
-    pub send: Rc<Template>,
+    pub send: Arc<Template>,
     /// What must come back.
-    pub expected: Rc<Expected>,
+    pub expected: Arc<Expected>,
 }
 
 /// One connection's place in it.
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn echo(expected: Expected) -> Echo {
-        let exchange = Exchange { send: Rc::new(Template::fixed(b"ping\n")), expected: Rc::new(expected) };
+        let exchange = Exchange { send: Arc::new(Template::fixed(b"ping\n")), expected: Arc::new(expected) };
         let mut echo = Echo::new(exchange);
         let mut out = Vec::new();
         echo.ask(0, &mut out);

@@ -3,7 +3,7 @@
 //! Only what an echo needs: one masked frame out, frames of any cut in, pings answered with the next
 //! message, a close or a broken rule reported.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Progress;
 use crate::fault::{Cause, Fault};
@@ -18,7 +18,7 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 #[derive(Clone, Debug)]
 pub struct Message {
     /// Its text.
-    pub text: Rc<Template>,
+    pub text: Arc<Template>,
 }
 
 /// One connection after its handshake.
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn socket(text: &[u8]) -> (WebSocket, Vec<u8>) {
-        let mut socket = WebSocket::new(Message { text: Rc::new(Template::fixed(text)) });
+        let mut socket = WebSocket::new(Message { text: Arc::new(Template::fixed(text)) });
         let mut out = Vec::new();
         socket.ask(0, &mut out);
         (socket, out)
