@@ -1,3 +1,4 @@
 //! A load generator whose latency reports can be trusted.
 
+pub mod node;
 pub mod result;
