@@ -3,14 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-
-#[derive(Parser)]
-enum Command {
-    Node(loadgen::node::NodeArgs),
-}
+use loadgen::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    match Command::parse() {
-        Command::Node(args) => loadgen::node::run(args),
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Node(args)) => loadgen::node::run(*args),
+        None => loadgen::run::run(cli.run),
     }
 }
