@@ -87,10 +87,9 @@ pub fn notes(result: &RunResult, collector: &Collector) -> Vec<String> {
     let share = |part: u64| part as f64 / totals.scheduled.max(1) as f64;
     if result.mode == Mode::Open && share(totals.late) >= LATE_SHARE {
         notes.push(format!(
-            "{:.1}% of the requests left more than 1 ms late because no connection was free: the server was \
-             slower than the schedule, or {} connections (-c) are too few for it.",
+            "{:.1}% of the requests left more than 1 ms late: {}.",
             share(totals.late) * 100.0,
-            result.settings.connections
+            late_cause(result)
         ));
     }
     if totals.dropped > 0 {
@@ -108,6 +107,17 @@ pub fn notes(result: &RunResult, collector: &Collector) -> Vec<String> {
         );
     }
     notes
+}
+
+/// A request is late because no connection was free, unless the generator itself was.
+fn late_cause(result: &RunResult) -> String {
+    if result.client.lag_p99_ns >= LAG_NS {
+        return "the generator itself lagged behind its schedule".to_owned();
+    }
+    format!(
+        "no connection was free, so the server was slower than the schedule, or {} connections (-c) are too few",
+        result.settings.connections
+    )
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod cli;
 pub mod dialogue;
 pub mod engine;
+pub mod events;
 pub mod fault;
 pub mod gate;
 pub mod honesty;

@@ -16,7 +16,7 @@ use crate::dialogue::websocket::Message;
 use crate::dialogue::{Question, Request};
 use crate::gate::Gate;
 use crate::schedule::{Burst, Load, RateCurve};
-use crate::target::{Protocol, TargetUrl};
+use crate::target::{Place, Protocol, TargetUrl};
 use crate::template::Template;
 
 /// Length of a run when nothing else says it.
@@ -72,6 +72,7 @@ impl Plan {
         let targets = args.urls.iter().map(|url| TargetUrl::parse(url)).collect::<Result<Vec<_>, _>>()?;
         let protocol = one_protocol(&targets)?;
         check_language(&args, protocol)?;
+        check_events(&args)?;
         let body = read_body(&args)?;
         let method = method(&args, &body)?;
         let headers = headers(&args);
@@ -197,6 +198,15 @@ fn check_language(args: &RunArgs, protocol: Protocol) -> Result<(), String> {
         return Err("an answer of nothing cannot be awaited: --expect needs a text".to_owned());
     }
     Ok(())
+}
+
+fn check_events(args: &RunArgs) -> Result<(), String> {
+    let Some(url) = &args.events else { return Ok(()) };
+    let target = TargetUrl::parse(url).map_err(|error| format!("--events: {error}"))?;
+    match (target.protocol, target.place) {
+        (Protocol::WebSocket, Place::Tcp(..)) => Ok(()),
+        _ => Err(format!("--events: `{url}` is not a ws:// address")),
+    }
 }
 
 fn check_load(args: &RunArgs) -> Result<(), String> {

@@ -54,7 +54,7 @@ pub struct RunResult {
     pub errors: Vec<ErrorGroup>,
     /// Answers by the value of the node header (`settings.node_header`); empty when no answer carried it.
     pub nodes: BTreeMap<String, u64>,
-    /// The time axis: one entry a second, in order, without gaps. The last one may be shorter.
+    /// The time axis: one entry a second, in order, without gaps. The last one may be up to a tenth longer, or shorter.
     pub seconds: Vec<Second>,
     /// What the generator knows about itself.
     pub client: ClientHealth,
@@ -219,7 +219,7 @@ pub struct ErrorGroup {
 pub struct Second {
     /// Offset of its start.
     pub start_ms: u64,
-    /// Its length: 1000, less for the last.
+    /// Its length: 1000; 1 to 1100 for the last.
     pub length_ms: u64,
     /// Requests whose intended time fell into it (closed: sent).
     pub scheduled: u64,

@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 use crate::assemble::assemble;
 use crate::cli::RunArgs;
 use crate::engine::{Engine, Failure};
+use crate::events::Listener;
 use crate::gate::search::Search;
 use crate::gate::{Gate, show_ns};
 use crate::plan::Plan;
@@ -98,9 +99,15 @@ impl<'a> Session<'a> {
         label: &str,
         observer: &mut dyn Observer,
     ) -> Result<RunResult, Failure> {
+        let listener = self.plan.args.events.as_deref().map(Listener::start).transpose()?;
         let job = Arc::new(self.places.job(self.plan, load.clone()));
         let outcome = self.engine.run(&job, label, &self.signals, observer)?;
-        let result = assemble(self.plan, self.engine.driver(), load.as_ref(), &outcome);
+        let mut result = assemble(self.plan, self.engine.driver(), load.as_ref(), &outcome);
+        if let Some(listener) = listener {
+            let (events, note) = listener.end(outcome.epoch + self.plan.args.warmup);
+            result.events = events;
+            result.notes.extend(note);
+        }
         observer.finished(&result);
         Ok(result)
     }

@@ -137,7 +137,7 @@ fn split_port(protocol: Protocol, authority: &str) -> Result<Place, String> {
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     if host.is_empty() {
-        return Err(format!("`{authority}` names no host"));
+        return Err(format!("`{authority}` names no host (IPv6 addresses stand in brackets, as [::1]:8080)"));
     }
     let number = match (port.strip_prefix(':'), protocol) {
         (Some(number), _) => number.parse().ok().filter(|&number| number > 0),

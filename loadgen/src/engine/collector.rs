@@ -13,6 +13,8 @@ use crate::result::live::{Snapshot, Stage};
 use crate::result::{Distribution, ErrorGroup, Second, Totals};
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// A last second shorter than this is joined to the one before it: its rate would be noise.
+const SLIVER_MS: u64 = 100;
 /// Ticks in the window of the live view: one second.
 const WINDOW: usize = 4;
 
@@ -312,7 +314,7 @@ impl Collector {
     /// The time axis of a measured part of this length.
     #[must_use]
     pub fn seconds(&self, elapsed_ms: u64) -> Vec<Second> {
-        let count = elapsed_ms.div_ceil(1000).max(1) as usize;
+        let count = elapsed_ms.saturating_sub(SLIVER_MS).div_ceil(1000).max(1) as usize;
         let mut seconds: Vec<Second> =
             self.seconds.iter().enumerate().map(|(index, second)| second.finish(index)).collect();
         // What arrived in a last sliver of time belongs to the second before it.
@@ -326,7 +328,12 @@ impl Collector {
             seconds.push(Second { start_ms: seconds.len() as u64 * 1000, ..Second::default() });
         }
         for second in &mut seconds {
-            second.length_ms = elapsed_ms.saturating_sub(second.start_ms).clamp(1, 1000);
+            second.length_ms = 1000;
+        }
+        if let Some(last) = seconds.last_mut() {
+            last.length_ms = elapsed_ms.saturating_sub(last.start_ms).max(1);
+        }
+        for second in &mut seconds {
             second.cpu_percent = second.cpu_percent / second.length_ms as f64 / 1e4;
         }
         seconds
