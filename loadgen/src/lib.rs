@@ -4,6 +4,7 @@ pub mod dialogue;
 pub mod engine;
 pub mod fault;
 pub mod node;
+pub mod report;
 pub mod result;
 pub mod schedule;
 pub mod template;
