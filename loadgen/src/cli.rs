@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::engine::runtime::Driver;
 use crate::node::NodeArgs;
+use crate::report::{CompareArgs, Outputs, ReportArgs};
 use crate::schedule::Spacing;
 
 /// Sends load and measures what comes back.
@@ -38,6 +39,10 @@ pub struct Cli {
 pub enum Command {
     /// A server that delays, fails, resets, drips, closes or reports load to order.
     Node(Box<NodeArgs>),
+    /// Rebuilds any report from the JSON of a run.
+    Report(ReportArgs),
+    /// Puts two runs side by side; can fail a build.
+    Compare(CompareArgs),
 }
 
 /// A run.
@@ -150,21 +155,9 @@ pub struct RunArgs {
     /// The balancer's monitor, whose events are put on the time axis
     #[arg(long, value_name = "ws://…", help_heading = "Reports")]
     pub events: Option<String>,
-    /// Whole result, for `report` and `compare`; - for standard output
-    #[arg(long, value_name = "FILE", help_heading = "Reports")]
-    pub json: Option<PathBuf>,
-    /// Percentile distribution, as the plotter of HdrHistogram reads it
-    #[arg(long, value_name = "FILE", help_heading = "Reports")]
-    pub hgrm: Option<PathBuf>,
-    /// Histograms second by second, in the log format of HdrHistogram
-    #[arg(long, value_name = "FILE", help_heading = "Reports")]
-    pub hlog: Option<PathBuf>,
-    /// One page with pictures, which needs no network
-    #[arg(long, value_name = "FILE", help_heading = "Reports")]
-    pub html: Option<PathBuf>,
-    /// One line a second
-    #[arg(long, value_name = "FILE", help_heading = "Reports")]
-    pub csv: Option<PathBuf>,
+    /// Where the reports go
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// No live view
     #[arg(long, alias = "no-tui", help_heading = "Reports")]
     pub quiet: bool,

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod honesty;
 pub mod node;
 pub mod plan;
+pub mod report;
 pub mod result;
 pub mod run;
 pub mod schedule;

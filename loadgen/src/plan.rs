@@ -73,6 +73,7 @@ impl Plan {
         let protocol = one_protocol(&targets)?;
         check_language(&args, protocol)?;
         check_events(&args)?;
+        args.outputs.check()?;
         let body = read_body(&args)?;
         let method = method(&args, &body)?;
         let headers = headers(&args);

@@ -1,47 +1,21 @@
-//! Where results go.
-
-use std::io::Write;
-use std::path::Path;
+//! Where a run shows itself and its result.
 
 use crate::engine::Failure;
-use crate::gate::show_ns;
 use crate::plan::Plan;
+use crate::report::{Live, print};
 use crate::result::RunResult;
 use crate::result::live::{Observer, Silent};
 
 /// Who watches the run.
-pub(super) fn observer(_: &Plan) -> Box<dyn Observer> {
-    Box::new(Silent)
+pub(super) fn observer(plan: &Plan) -> Box<dyn Observer> {
+    if plan.args.quiet { Box::new(Silent) } else { Box::new(Live::new()) }
 }
 
-/// Writes all reports that were asked for.
+/// Prints the table, writes the files that were asked for.
 pub(super) fn write(plan: &Plan, result: &RunResult) -> Result<(), Failure> {
-    println!(
-        "{:.1}/s p50 {} p99 {} max {} / service p99 {} {:?} {:?} {:?}",
-        result.throughput(),
-        show_ns(result.response.quantile_ns(0.5) as f64),
-        show_ns(result.response.quantile_ns(0.99) as f64),
-        show_ns(result.response.max_ns() as f64),
-        show_ns(result.service.quantile_ns(0.99) as f64),
-        result.totals,
-        result.errors,
-        result.client
-    );
-    for note in &result.notes {
-        println!("{note}");
+    let to_stdout = plan.args.outputs.use_stdout();
+    if !to_stdout {
+        print(result).map_err(|error| Failure(format!("cannot print: {error}")))?;
     }
-    if let Some(path) = &plan.args.json {
-        let json = serde_json::to_vec_pretty(result).map_err(|error| Failure(error.to_string()))?;
-        save(path, &json)?;
-    }
-    Ok(())
-}
-
-fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let saved = if path.as_os_str() == "-" {
-        std::io::stdout().write_all(bytes)
-    } else {
-        std::fs::write(path, bytes)
-    };
-    saved.map_err(|error| Failure(format!("{}: {error}", path.display())))
+    plan.args.outputs.write(result).map_err(Failure)
 }
