@@ -33,9 +33,13 @@ fn open_gap(result: &RunResult) -> String {
         );
     }
     let factor = response as f64 / service.max(1) as f64;
+    let whose = if result.client.bottleneck {
+        "a part of that is the generator's own lag, so do not blame the server for all of it."
+    } else {
+        "requests queued for a free connection while earlier ones were slow. Service time alone hides this."
+    };
     format!(
-        "At p99 a user waited {}, {factor:.1} times the service time of {}: requests queued for a free connection \
-         while earlier ones were slow. Service time alone hides this.",
+        "At p99 a user waited {}, {factor:.1} times the service time of {}: {whose}",
         amount::time(response),
         amount::time(service),
     )
@@ -77,6 +81,9 @@ mod tests {
         assert!(gap(&open(90_000, 10_000)).contains("agree"), "80 us are the generator's own");
         assert!(gap(&open(500_000_000, 10_000_000)).contains("50.0 times"));
         assert!(gap(&RunResult::default()).contains("Closed loop"));
+        let mut lagging = open(500_000_000, 10_000_000);
+        lagging.client.bottleneck = true;
+        assert!(gap(&lagging).contains("the generator's own lag"), "the server is not blamed for it");
     }
 
     #[test]

@@ -45,7 +45,7 @@ const curve = () => {
   const show = at => { const q = 1 - 10 ** -at; return `${(q * 100).toFixed(Math.max(0, Math.round(at) - 2))} %`; };
   const exact = at => { const q = (1 - 10 ** -at) * 100; return `${q.toFixed(Math.max(1, Math.ceil(at) - 1))} %`; };
   chart('curve', {
-    label: 'Latency by percentile', log: true, show: time, x: { low: 0, high, ticks: () => marks.map(nines), show },
+    label: 'Latency by percentile', log: true, show: time, x: { low: 0, high, ticks: width => marks.filter(q => q !== .5 || width > 700).map(nines), show },
     title: at => `${exact(at)} of the answers`, none: 'No answer came.',
     series: [{ name: 'response time', kind: 'one', points: curveOf(run.response), area: true }]
       .concat(run.mode === 'open' ? [{ name: 'service time', kind: 'two', points: curveOf(run.service), dashed: true }] : []),
