@@ -1,1 +1,19 @@
 //! A load generator whose latency reports can be trusted.
+
+pub mod assemble;
+pub mod cli;
+pub mod dialogue;
+pub mod engine;
+pub mod events;
+pub mod fault;
+pub mod gate;
+pub mod honesty;
+pub mod node;
+pub mod plan;
+pub mod report;
+pub mod result;
+pub mod run;
+pub mod schedule;
+pub mod signals;
+pub mod target;
+pub mod template;

@@ -1,0 +1,121 @@
+//! `loadgen node`: an HTTP/1.1 server that does what a test tells it: delays, fails, resets, drips, closes.
+//!
+//! It is the application behind the balancer in tests and in container images, and the bare responder of
+//! benchmarks. Its parser is its own, so that no error of the balancer's is shared by its witness.
+
+mod args;
+mod behaviour;
+mod body;
+mod burn;
+mod connection;
+mod control;
+mod delay;
+mod driver;
+mod echo;
+mod echo_json;
+mod ledger;
+mod listener;
+mod reply;
+mod request;
+mod session;
+mod signal;
+mod socket;
+mod thread;
+mod units;
+mod websocket;
+mod worker;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
+
+pub use args::{DriverChoice, NodeArgs};
+use signal::Stop;
+use thread::Sockets;
+use worker::Node;
+
+/// Runs a node until TERM or INT, and prints what it saw.
+///
+/// Exit code 0 after a clean end, 1 when it could not run, 2 when a flag's value is wrong.
+#[must_use]
+pub fn run(args: NodeArgs) -> ExitCode {
+    let behaviour = match args.behaviour() {
+        Ok(behaviour) => behaviour,
+        Err(error) => {
+            eprintln!("loadgen node: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let name = args.name.clone().unwrap_or_else(host_name);
+    let node = Arc::new(Node::new(&args, name, behaviour));
+    match serve(&args, &node) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadgen node: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &NodeArgs, node: &Arc<Node>) -> io::Result<()> {
+    let mut stop = Stop::on_signals()?;
+    if stop.comes_within(args.start_delay)? {
+        return Ok(());
+    }
+    let sockets = Sockets::bind(args)?;
+    let addresses = sockets.addresses()?;
+    let threads = thread::start(args, node, sockets)?;
+    announce(args, node, &addresses)?;
+    for thread in threads {
+        thread.join().map_err(|_| io::Error::other("a thread of the node panicked"))??;
+    }
+    leave_report(args, node)
+}
+
+/// Says where the node is to be reached, once it can be.
+fn announce(args: &NodeArgs, node: &Node, addresses: &thread::Addresses) -> io::Result<()> {
+    let driver = node.driver.get().map(ToString::to_string).unwrap_or_default();
+    let mut out = io::stdout().lock();
+    writeln!(out, "http://{}", shown(addresses.http))?;
+    if let Some(address) = addresses.tcp {
+        writeln!(out, "tcp://{} (echo)", shown(address))?;
+    }
+    if let Some(address) = addresses.udp {
+        writeln!(out, "udp://{} (echo)", shown(address))?;
+    }
+    let (threads, name) = (args.threads, &node.name);
+    let plural = if threads == 1 { "" } else { "s" };
+    writeln!(out, "node {name} is ready: {threads} thread{plural}, {driver}")?;
+    if node.control {
+        writeln!(out, "how to change it: http://{}/__node/", shown(addresses.http))?;
+    }
+    out.flush()
+}
+
+/// An address that a person can click: nobody can connect to "all addresses".
+fn shown(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let local =
+            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(local);
+    }
+    address
+}
+
+fn leave_report(args: &NodeArgs, node: &Node) -> io::Result<()> {
+    let account = node.account();
+    eprintln!("{}", account.summary());
+    let Some(path) = &args.report else { return Ok(()) };
+    let mut json = serde_json::to_vec_pretty(&account)?;
+    json.push(b'\n');
+    if path.as_os_str() == "-" { io::stdout().write_all(&json) } else { std::fs::write(path, json) }
+}
+
+/// In a container this is its short id, which tells the nodes of a fleet apart.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "node".to_owned() } else { name.replace(|c: char| !c.is_ascii_graphic(), "-") }
+}
