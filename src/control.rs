@@ -1,1 +1,4 @@
-//! The control plane.
+//! The control plane: knows the world, and publishes what the workers may use of it.
+
+pub mod dns;
+pub mod registry;

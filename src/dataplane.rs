@@ -1,1 +1,15 @@
-//! The dataplane plane.
+//! What moves bytes: one monoio runtime a core, which parses, routes, picks and relays, and waits for no other thread.
+
+pub mod driver;
+pub mod worker;
+
+mod access;
+mod buffers;
+mod http_session;
+mod listener;
+mod parking;
+mod socket;
+mod stats;
+mod timers;
+mod upstream;
+mod view;

@@ -8,4 +8,5 @@ pub mod fault;
 pub mod http1;
 pub mod limits;
 pub mod message;
+pub mod path;
 pub mod route;

@@ -1,3 +1,9 @@
 //! The `plimsoll` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    plimsoll::cli::Cli::parse().run()
+}

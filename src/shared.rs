@@ -1,6 +1,8 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
+pub mod log_channel;
 pub mod mailbox;
+pub mod memory;
 pub mod node;
 pub mod report;
 pub mod run_state;

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::problem::{Problem, Problems};
+use super::source::Source;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
 use crate::logic::limits::{MessageLimits, Timeouts};
@@ -41,6 +44,22 @@ pub struct Settings {
     pub admin: Option<Admin>,
     /// What the file asks for and this version cannot run yet. `check` names it, `run` refuses it.
     pub unsupported: Vec<Unsupported>,
+    /// What stops no start, and the operator should look at.
+    pub warnings: Problems,
+    /// What all this was read from.
+    pub source: Arc<Source>,
+}
+
+impl Settings {
+    /// Why `run` refuses these settings: each key of [`Settings::unsupported`], with its place. `None` where it does not.
+    pub fn refusal(&self) -> Option<Problems> {
+        let problem = |one: &Unsupported| {
+            Problem::error(one.span.clone(), format!("`{}` asks for what this version cannot do", one.key))
+                .help(one.hint.clone())
+        };
+        let problems: Vec<_> = self.unsupported.iter().map(problem).collect();
+        (!problems.is_empty()).then(|| Problems::new(Arc::clone(&self.source), problems))
+    }
 }
 
 /// `driver:`.
@@ -127,7 +146,7 @@ pub struct Server {
 }
 
 /// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ServerHost {
     /// An address.
     Address(SocketAddr),
@@ -159,4 +178,6 @@ pub struct Unsupported {
     pub column: usize,
     /// What to do instead.
     pub hint: String,
+    /// Where it stands in [`Settings::source`].
+    pub span: Range<usize>,
 }

@@ -1,14 +1,21 @@
 //! One line of the access log: what is in it, and how it is written.
 
+mod clock;
+mod combined;
+mod json;
+
 use super::fault::Fault;
 
 /// How the lines look; `access_log.format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object a line, with every field of [`AccessRecord`] in it, whatever its value.
     #[default]
     Json,
-    /// The combined format that Apache and nginx write, with our reason and times appended.
+    /// The combined format that Apache and nginx write, with our own words and times appended:
+    /// how it ended, the reason, retries, microseconds to connect, to the first byte and in all, then in quotes
+    /// the listener, route, backend, node and request id. `-` stands for what is not there, and for a status
+    /// that the client never got `000`.
     Combined,
 }
 
@@ -74,4 +81,141 @@ pub struct AccessRecord<'a> {
     pub total_us: u64,
     /// How it ended.
     pub end: End,
+}
+
+impl End {
+    /// The word that the log has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Fault(_) => "fault",
+            Self::ClientGone => "client_gone",
+            Self::NodeBroke => "node_broke",
+            Self::BodyTimeout => "body_timeout",
+            Self::Tunnel => "tunnel",
+        }
+    }
+
+    /// The value of `x-plimsoll-reason` where the balancer answered; else empty.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.reason(),
+            _ => "",
+        }
+    }
+}
+
+/// Appends one line, its newline included, and allocates nothing but room in `out`.
+///
+/// Whatever a client sent stays on its line and stays text: JSON escapes quotes, control characters (C1 and the
+/// invisible ones that turn text around too) and writes U+FFFD for bytes that are not UTF-8; combined writes
+/// quotes, backslashes and every byte beyond printable ASCII as `\xHH`, as nginx does.
+pub fn write_line(record: &AccessRecord<'_>, format: LogFormat, out: &mut Vec<u8>) {
+    match format {
+        LogFormat::Json => json::write(record, out),
+        LogFormat::Combined => combined::write(record, out),
+    }
+    out.push(b'\n');
+}
+
+/// A number in decimal.
+fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Two hexadecimal digits in lower case.
+fn hex(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(super) fn sample() -> AccessRecord<'static> {
+        AccessRecord {
+            time_ms: 1_795_498_606_045,
+            client: "192.0.2.7",
+            protocol: "HTTP/1.1",
+            method: b"GET",
+            authority: b"example.com",
+            target: b"/api/users?page=2",
+            user_agent: b"curl/8.5.0",
+            referer: b"",
+            request_id: b"0193-af",
+            listener: "web",
+            route: "/api/*",
+            backend: "api",
+            node: "127.0.0.1:9001",
+            status: 200,
+            bytes_in: 0,
+            bytes_out: 128,
+            retries: 1,
+            connect_us: 210,
+            first_byte_us: 1400,
+            total_us: 1530,
+            end: End::Complete,
+        }
+    }
+
+    pub(super) fn line(record: &AccessRecord<'_>, format: LogFormat) -> String {
+        let mut out = Vec::new();
+        write_line(record, format, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// A record whose every hostile string is `bytes`.
+    fn hostile(bytes: &[u8]) -> AccessRecord<'_> {
+        AccessRecord {
+            method: bytes,
+            authority: bytes,
+            target: bytes,
+            user_agent: bytes,
+            referer: bytes,
+            request_id: bytes,
+            ..sample()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_json_line_parses_back_to_what_was_sent(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let line = line(&hostile(&bytes), LogFormat::Json);
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let sent = String::from_utf8_lossy(&bytes);
+            for key in ["method", "host", "target", "user_agent", "referer", "request_id"] {
+                prop_assert_eq!(value[key].as_str().unwrap(), &*sent);
+            }
+            prop_assert_eq!(line.find(char::is_control), Some(line.len() - 1));
+        }
+
+        #[test]
+        fn a_json_line_keeps_every_character(text in "\\PC*|[\\x00-\\x{2fff}]*") {
+            let line = line(&hostile(text.as_bytes()), LogFormat::Json);
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(value["target"].as_str().unwrap(), &text);
+            prop_assert_eq!(line.find(char::is_control), Some(line.len() - 1));
+        }
+
+        #[test]
+        fn a_combined_line_is_printable_ascii_with_balanced_quotes(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let line = line(&hostile(&bytes), LogFormat::Combined);
+            prop_assert!(line[..line.len() - 1].bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", line);
+            prop_assert_eq!(line.matches('"').count(), 2 * 8);
+            prop_assert!(!line.contains("\\\""), "{}", line);
+        }
+
+        #[test]
+        fn neither_format_moves_the_memory_that_was_enough(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            for format in [LogFormat::Json, LogFormat::Combined] {
+                let mut out = Vec::with_capacity(8192);
+                let memory = out.as_ptr();
+                write_line(&hostile(&bytes), format, &mut out);
+                prop_assert_eq!(out.as_ptr(), memory);
+            }
+        }
+    }
 }

@@ -28,6 +28,8 @@ pub const LEADING_EMPTY_LINES_MAX: usize = 4;
 
 /// Listeners in one configuration.
 pub const LISTENERS_MAX: usize = 64;
+/// Addresses that one listener may bind to.
+pub const LISTENER_BINDS_MAX: usize = 64;
 /// Routes in one configuration.
 pub const ROUTES_MAX: usize = 4096;
 /// Backends in one configuration.
@@ -36,6 +38,21 @@ pub const BACKENDS_MAX: usize = 1024;
 pub const NODES_MAX: usize = 4096;
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: usize = 4 * KIB * KIB;
+/// Lists and maps within one another in a configuration file; the longest that a key needs is seven.
+pub const CONFIG_DEPTH_MAX: usize = 16;
+/// Values (keys, items, texts) in a configuration file once its aliases are written out: the wall before a YAML bomb.
+/// The largest file of `CONFIG_BYTES_MAX` that says something has fewer.
+pub const CONFIG_VALUES_MAX: usize = 1 << 20;
+/// Problems of one configuration file that are written out; the rest is counted.
+pub const PROBLEMS_SHOWN_MAX: usize = 50;
+/// Bytes of a name of a listener or a backend: it is a label in metrics and a word in logs.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a pattern of paths.
+pub const PATH_PATTERN_BYTES_MAX: usize = 1024;
+/// Bytes of the body of a route that answers by itself.
+pub const RESPOND_BODY_BYTES_MAX: usize = 64 * KIB;
+/// The longest time that any key may say: longer is a typing error, and deadlines stay far from overflowing.
+pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Weight of a server.
 pub const WEIGHT_MAX: u32 = 1000;
 
@@ -103,6 +120,67 @@ pub const MEDIUM_BUFFER_BYTES: usize = 32 * KIB;
 /// Bytes of the largest one: bulk, and the longest head.
 pub const LARGE_BUFFER_BYTES: usize = 64 * KIB;
 
+/// Connections to the admin API at a time; more wait in the kernel's queue until one is closed.
+pub const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// Bytes that one connection to the admin API buffers: head and all.
+pub const ADMIN_BUFFER_BYTES: usize = 16 * KIB;
+/// Field lines in one request to the admin API.
+pub const ADMIN_FIELDS_MAX: usize = 64;
+/// The longest wait for the whole head of a request to the admin API, the pause before it included.
+pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a client of the admin API may leave a response, or its own request's body, where it is.
+pub const ADMIN_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest wait for the workers' exact numbers; after it the page shows what was there before.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Reports of all workers that may wait to be merged; beyond it a worker keeps its counts for the next one.
+pub const REPORTS_MAX: usize = 1024;
+/// Seconds over which rates and quantiles of the admin API are taken.
+pub const WINDOW_SECONDS: u64 = 10;
+/// Batches of access log lines that may wait for the writer; beyond it they are dropped and counted.
+pub const LOG_BATCHES_MAX: usize = 256;
+/// Bytes at which a batch of log lines is handed to the writer.
+pub const LOG_BATCH_BYTES: usize = 32 * KIB;
+
+/// Addresses of one name that become nodes; the rest of a longer answer is left out.
+pub const ADDRESSES_PER_NAME_MAX: usize = 256;
+/// Names that are looked up at the same time: each costs a thread for as long as the system's resolver takes.
+pub const LOOKUPS_AT_ONCE: usize = 32;
+/// The longest that the start waits for names.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause before a name that did not resolve is tried again; it doubles with each failure.
+pub const LOOKUP_RETRY_MIN: Duration = Duration::from_secs(1);
+/// Where that pause stops growing.
+pub const LOOKUP_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Idle connections that one worker keeps open to one node.
+pub const UPSTREAM_IDLE_MAX: usize = 256;
+/// How long an unused connection to a node is kept, where the node does not say less (`Keep-Alive: timeout=`).
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
+/// Nodes that one request is tried on before the client is told that none could be reached.
+pub const CONNECT_ATTEMPTS_MAX: usize = 8;
+/// How long an idle client connection keeps its task and its buffer, before only a small record of it is left.
+pub const HOT_WINDOW: Duration = Duration::from_millis(1000);
+/// Idle client connections that keep a task and a buffer at a time; with more, new ones are parked at once.
+pub const HOT_IDLE_MAX: usize = 1024;
+/// A client that has closed its sending side is given up where no byte of a response moves for this long.
+pub const CLIENT_GONE_GRACE: Duration = Duration::from_millis(1000);
+/// After an answer that ends a connection, how long bytes still in flight are read and dropped, so that they do not
+/// turn into a reset that would take the answer with it (RFC 9112, 9.6).
+pub const LINGER: Duration = Duration::from_millis(1000);
+/// And how many of them.
+pub const LINGER_BYTES_MAX: usize = 1024 * KIB;
+/// Connections that one wake-up of a listener accepts.
+pub const ACCEPT_BATCH_MAX: usize = 64;
+/// Pause after accepting failed for want of file descriptors or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that may wait in the kernel for a listener.
+pub const BACKLOG: i32 = 4096;
+/// File descriptors that the process needs beside its connections.
+pub const RESERVED_FDS: u64 = 64;
+
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());
+const _: () = assert!(ADDRESSES_PER_NAME_MAX <= NODES_MAX);
+const _: () = assert!(FLUSH_TIMEOUT.as_millis() < ADMIN_STALL_TIMEOUT.as_millis());

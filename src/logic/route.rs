@@ -2,12 +2,22 @@
 //!
 //! [`RouteTable`] is built once from finished settings and never changes; [`RouteTable::find`] allocates nothing.
 
+mod index;
+mod redirect;
+mod rewrite;
+
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::limits::{MessageLimits, Timeouts};
-use super::message::RequestHead;
+use self::index::{HostIndex, Seen};
+use super::limits::{HEAD_BYTES_CEILING, MessageLimits, Timeouts};
+use super::message::{self, RequestHead};
+use super::path::{self, Ambiguous};
+
+pub use redirect::redirect_location;
+pub use rewrite::rewrite_target;
 
 /// Place of a backend in the snapshot that the table came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +66,7 @@ pub struct Matcher {
 }
 
 /// A pattern of hosts, in lower case and without a port.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// Every host, and requests without one.
     #[default]
@@ -68,7 +78,7 @@ pub enum HostPattern {
 }
 
 /// A pattern of normalised paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PathPattern {
     /// This path alone.
     Exact(Box<str>),
@@ -135,6 +145,9 @@ pub struct Edits {
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    /// By route: the methods that routes of the same host and path take.
+    allow: Vec<Box<str>>,
+    index: HostIndex,
 }
 
 /// What a request's head leads to.
@@ -142,7 +155,7 @@ pub struct RouteTable {
 pub enum Found {
     /// This route.
     Route(RouteIndex),
-    /// A route matches but for its methods: the answer is 405, and `allow` lists what this one takes.
+    /// Routes match but for their methods: the answer is 405, with [`RouteTable::allow`] of this one.
     WrongMethod(RouteIndex),
     /// Nothing matches.
     Nothing,
@@ -150,10 +163,18 @@ pub enum Found {
     AmbiguousPath,
 }
 
+/// Paths up to this length are normalised in a small buffer: clearing the large one costs more than the work.
+const SHORT_PATH_BYTES: usize = 512;
+
 impl RouteTable {
     /// Orders the routes of a file by how specific they are; equal ones keep the order of the file.
-    pub fn new(routes: Vec<Route>) -> Self {
-        Self { routes }
+    ///
+    /// At most [`super::limits::ROUTES_MAX`] routes, which whoever reads the file has checked.
+    pub fn new(mut routes: Vec<Route>) -> Self {
+        routes.sort_by_cached_key(|route| std::cmp::Reverse(route.matcher.specificity()));
+        let index = HostIndex::new(&routes);
+        let allow = routes.iter().map(|route| allow(&routes, &index, route)).collect();
+        Self { routes, allow, index }
     }
 
     /// A route by its place.
@@ -166,8 +187,149 @@ impl RouteTable {
         (0..).map(RouteIndex).zip(&self.routes)
     }
 
-    /// The route of a request.
-    pub fn find(&self, _head: &RequestHead<'_>, _listener: ListenerIndex) -> Found {
-        Found::Nothing
+    /// The value of `allow` in a 405 (RFC 9110, 10.2.1): the methods of all routes with this one's host and path.
+    pub fn allow(&self, index: RouteIndex) -> &str {
+        &self.allow[usize::from(index.0)]
+    }
+
+    /// The route of a request. Allocates nothing, and copies nothing where the path is plain.
+    ///
+    /// The asterisk-form (`OPTIONS *`) concerns the server as a whole: only routes with the path `/*` take it.
+    pub fn find(&self, head: &RequestHead<'_>, listener: ListenerIndex) -> Found {
+        match head.path() {
+            b"*" => self.lookup(b"", head, listener),
+            b"" => self.lookup(b"/", head, listener),
+            path if path::is_normal(path) => self.lookup(path, head, listener),
+            path if path.len() <= SHORT_PATH_BYTES => {
+                self.find_normalised(path, &mut [0; SHORT_PATH_BYTES], head, listener)
+            }
+            path => self.find_long(path, head, listener),
+        }
+    }
+
+    /// Apart, so that only its rare callers pay for the large buffer on the stack.
+    #[inline(never)]
+    fn find_long(&self, path: &[u8], head: &RequestHead<'_>, listener: ListenerIndex) -> Found {
+        self.find_normalised(path, &mut [0; HEAD_BYTES_CEILING], head, listener)
+    }
+
+    fn find_normalised(
+        &self,
+        path: &[u8],
+        buffer: &mut [u8],
+        head: &RequestHead<'_>,
+        listener: ListenerIndex,
+    ) -> Found {
+        let Ok(mut normal) = path::normalise(path, buffer) else { return Found::AmbiguousPath };
+        let found = self.lookup(normal.path(), head, listener);
+        if normal.escaped_slash {
+            normal.open_slashes();
+            if self.lookup(normal.path(), head, listener) != found {
+                return Found::AmbiguousPath;
+            }
+        }
+        found
+    }
+
+    fn lookup(&self, path: &[u8], head: &RequestHead<'_>, listener: ListenerIndex) -> Found {
+        let mut wrong_method = None;
+        let found = self.index.search(head.host(), path, |route| {
+            let seen = self.get(route).matcher.conditions(head, listener);
+            if seen == Seen::WrongMethod {
+                wrong_method.get_or_insert(route);
+            }
+            seen == Seen::Match
+        });
+        match (found, wrong_method) {
+            (Some(route), _) => Found::Route(route),
+            (None, Some(route)) => Found::WrongMethod(route),
+            (None, None) => Found::Nothing,
+        }
     }
 }
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => Ok(()),
+            Self::Exact(host) => f.write_str(host),
+            Self::Suffix(suffix) => write!(f, "*{suffix}"),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(path) => write!(f, "{path}*"),
+        }
+    }
+}
+
+/// The methods of every route beside `route`, joined in the order of the table.
+fn allow(routes: &[Route], index: &HostIndex, route: &Route) -> Box<str> {
+    let mut methods: Vec<&str> = Vec::new();
+    for beside in index.beside(&route.matcher) {
+        for method in &routes[usize::from(beside.0)].matcher.methods {
+            if !methods.contains(&&**method) {
+                methods.push(method);
+            }
+        }
+    }
+    methods.join(", ").into()
+}
+
+impl Matcher {
+    /// Larger is more specific: host, then length of the path, exact before a prefix of that length, then how many
+    /// conditions there are.
+    fn specificity(&self) -> impl Ord + use<> {
+        let host = match self.host {
+            HostPattern::Exact(_) => 2,
+            HostPattern::Suffix(_) => 1,
+            HostPattern::Any => 0,
+        };
+        let (length, exact) = match &self.path {
+            PathPattern::Exact(path) => (path.len(), true),
+            PathPattern::Prefix(path) => (path.trim_end_matches('/').len(), false),
+        };
+        let conditions =
+            self.fields.len() + usize::from(!self.methods.is_empty()) + usize::from(self.listeners.is_some());
+        (host, length, exact, conditions)
+    }
+
+    /// Do the conditions beside host and path hold?
+    fn conditions(&self, head: &RequestHead<'_>, listener: ListenerIndex) -> Seen {
+        let here = self.listeners.as_ref().is_none_or(|listeners| listeners.contains(&listener));
+        let has_fields = self.fields.iter().all(|(name, value)| has_field(head, name, value));
+        let method = self.methods.is_empty() || self.methods.iter().any(|one| one.as_bytes() == head.method);
+        match (here && has_fields, method) {
+            (true, true) => Seen::Match,
+            (true, false) => Seen::WrongMethod,
+            (false, _) => Seen::Mismatch,
+        }
+    }
+}
+
+/// One of the field lines with this name has exactly this value.
+fn has_field(head: &RequestHead<'_>, name: &str, value: &str) -> bool {
+    let same_name = |field: &&message::Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
+    head.fields.iter().filter(same_name).any(|field| field.value == value.as_bytes())
+}
+
+impl PathPattern {
+    /// Reads `/api`, `/api/*` or `/*`, in any spelling that has a normal form.
+    pub fn parse(text: &str) -> Result<Self, Ambiguous> {
+        let (path, prefix) = text.strip_suffix('*').map_or((text, false), |path| (path, true));
+        if (prefix && !path.ends_with('/')) || path.contains(['*', '?']) {
+            return Err(Ambiguous);
+        }
+        let mut buffer = vec![0; path.len()];
+        let normal = path::normalise(path.as_bytes(), &mut buffer)?;
+        let path: Box<str> = std::str::from_utf8(normal.path()).map_err(|_| Ambiguous)?.into();
+        Ok(if prefix { Self::Prefix(path) } else { Self::Exact(path) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

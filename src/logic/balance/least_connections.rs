@@ -15,7 +15,8 @@ impl LeastConnections {
             let load = u64::from(nodes.in_flight(at)) + 1;
             let weight = u64::from(nodes.weight(at).max(1));
             // load / weight compared without dividing: a/b < c/d is a*d < c*b.
-            let order = best.map(|(_, load_best, weight_best)| (load * weight_best).cmp(&(load_best * weight)));
+            let order =
+                best.map(|(_, load_best, weight_best)| (load * weight_best).cmp(&(load_best * weight)));
             match order {
                 None | Some(std::cmp::Ordering::Less) => {
                     best = Some((at, load, weight));

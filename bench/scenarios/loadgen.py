@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""loadgen beside wrk and oha: throughput, CPU a request, and whether its open loop tells the truth.
+
+Each round measures every tool once, one after another, against the same bare responder; a ratio is that of
+one round, and the figure is the median of the rounds, so that a noisy minute costs one round only.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[2]
+LOADGEN = ROOT / "target/release/loadgen"
+
+TARGETS = [
+    ("throughput over wrk", "at least", 0.95),
+    ("throughput over oha", "at least", 1.5),
+    ("CPU a request over wrk", "at most", 1.0),
+    ("open loop: p99 over the node's own", "within 5% of", 1.0),
+    ("open loop: send lag p99, us", "at most", 100.0),
+]
+
+
+def main():
+    flags = parse_flags()
+    tools = ["wrk", "loadgen"] + (["oha"] if shutil.which("oha") and not flags.no_oha else [])
+    rounds, truths = [], []
+    with Node(flags.node_core, []) as node:
+        for number in range(flags.rounds):
+            # Each tool comes first as often as the others.
+            turn = number % len(tools)
+            order = tools[turn:] + tools[:turn]
+            rounds.append({tool: closed(tool, node.url, flags) for tool in order})
+            report_round(number, rounds[-1])
+    half = median(entry["loadgen"]["rate"] for entry in rounds) / 2
+    for _ in range(flags.rounds):
+        truths.append(truth(min(half, flags.rate_max), flags))
+    figures = work_out(rounds, truths)
+    summary = render(figures, rounds, truths, flags)
+    keep(summary, {"rounds": rounds, "truths": truths, "figures": figures, "machine": machine(), "argv": sys.argv})
+    print(summary)
+
+
+def parse_flags():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5, help="length of one measurement")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--node-core", type=int, default=0)
+    parser.add_argument("--client-core", type=int, default=1)
+    parser.add_argument("--rate-max", type=float, default=20_000, help="highest rate of the open loop")
+    parser.add_argument("--no-oha", action="store_true", help="neither build nor measure oha")
+    return parser.parse_args()
+
+
+class Node:
+    """The bare responder, or one that delays to order."""
+
+    def __init__(self, core, arguments):
+        command = ["taskset", "-c", str(core), LOADGEN, "node", "--port", "0", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = self.process.stdout.readline().strip() + "/"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=20)
+
+    def service_p99_us(self):
+        with urllib.request.urlopen(self.url + "__node/report", timeout=5) as answer:
+            return json.load(answer)["service_us"]["p99"]
+
+
+def closed(tool, url, flags):
+    """One closed-loop measurement: answers a second, CPU microseconds an answer."""
+    seconds, connections = str(flags.seconds), str(flags.connections)
+    command = {
+        "wrk": ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url],
+        "loadgen": [LOADGEN, url, "-t1", f"-c{connections}", f"-d{seconds}s", "--quiet", "--json", "-"],
+        "oha": ["oha", "--no-tui", "-c", connections, "-z", f"{seconds}s", "--output-format", "json", url],
+    }[tool]
+    before = cpu_of_children()
+    done = subprocess.run(["taskset", "-c", str(flags.client_core), *command], capture_output=True, text=True)
+    cpu = cpu_of_children() - before
+    if done.returncode != 0:
+        sys.exit(f"{tool} failed: {done.stderr}")
+    answers, rate = read_answers(tool, done.stdout)
+    return {"answers": answers, "rate": rate, "cpu_us": cpu * 1e6 / max(answers, 1)}
+
+
+def read_answers(tool, text):
+    if tool == "wrk":
+        return int(re.search(r"(\d+) requests in", text)[1]), float(re.search(r"Requests/sec:\s*([\d.]+)", text)[1])
+    result = json.loads(text)
+    if tool == "loadgen":
+        answers = result["totals"]["completed"]
+        return answers, answers * 1000 / result["elapsed_ms"]
+    return sum(result["statusCodeDistribution"].values()), result["summary"]["requestsPerSec"]
+
+
+def cpu_of_children():
+    """Seconds of CPU of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def truth(rate, flags):
+    """An open loop against a node with known delays: what is reported against what the node saw."""
+    delays = ["--delay", "lognormal:2ms,1"]
+    with Node(flags.node_core, delays) as node:
+        connections = str(max(flags.connections, 256))
+        command = [LOADGEN, node.url, "-t1", "-c", connections, f"-d{flags.seconds}s", "--rate", f"{rate:.0f}"]
+        done = subprocess.run(
+            ["taskset", "-c", str(flags.client_core), *command, "--quiet", "--json", "-"],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            sys.exit(f"the open loop failed: {done.stderr}")
+        result = json.loads(done.stdout)
+        return {
+            "rate": rate,
+            "reported_p99_us": quantile(result["response"], 0.99) / 1000,
+            "node_p99_us": node.service_p99_us(),
+            "lag_p99_us": result["client"]["lag_p99_ns"] / 1000,
+            "late": result["totals"]["late"],
+            "bottleneck": result["client"]["bottleneck"],
+        }
+
+
+def quantile(pairs, share):
+    wanted, seen = share * sum(count for _, count in pairs), 0
+    for value, count in pairs:
+        seen += count
+        if seen >= wanted:
+            return value
+    return 0
+
+
+def work_out(rounds, truths):
+    def ratio(key, tool):
+        return median(entry["loadgen"][key] / entry[tool][key] for entry in rounds) if tool in rounds[0] else None
+
+    return {
+        "throughput over wrk": ratio("rate", "wrk"),
+        "throughput over oha": ratio("rate", "oha"),
+        "CPU a request over wrk": ratio("cpu_us", "wrk"),
+        "open loop: p99 over the node's own": median(t["reported_p99_us"] / t["node_p99_us"] for t in truths),
+        "open loop: send lag p99, us": median(t["lag_p99_us"] for t in truths),
+    }
+
+
+def reached(kind, value, target):
+    return {
+        "at least": value >= target,
+        "at most": value <= target,
+        "within 5% of": abs(value / target - 1) <= 0.05,
+    }[kind]
+
+
+def report_round(number, entry):
+    tools = "   ".join(f"{tool} {one['rate']:,.0f}/s {one['cpu_us']:.2f} us" for tool, one in entry.items())
+    print(f"round {number + 1}: {tools}", file=sys.stderr, flush=True)
+
+
+def render(figures, rounds, truths, flags):
+    lines = [f"# loadgen beside its peers, {date.today()}", ""]
+    lines += [f"{flags.rounds} rounds of {flags.seconds} s, {flags.connections} connections, one thread on one core.", ""]
+    lines += ["| figure | measured | target | |", "|---|---|---|---|"]
+    for name, kind, target in TARGETS:
+        value = figures[name]
+        if value is None:
+            lines.append(f"| {name} | not measured | {kind} {target:g} | - |")
+        else:
+            mark = "✓" if reached(kind, value, target) else "✗"
+            lines.append(f"| {name} | {value:.3g} | {kind} {target:g} | {mark} |")
+    lines += ["", "| tool | answers/s | CPU us an answer |", "|---|---|---|"]
+    for tool in rounds[0]:
+        rate = median(entry[tool]["rate"] for entry in rounds)
+        cpu = median(entry[tool]["cpu_us"] for entry in rounds)
+        lines.append(f"| {tool} | {rate:,.0f} | {cpu:.2f} |")
+    if any(one["bottleneck"] for one in truths):
+        lines += ["", "The generator said of itself that it was the bottleneck in an open loop: the machine was not quiet."]
+    return "\n".join(lines) + "\n"
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "unknown")
+    versions = {"wrk": subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split("\n")[0]}
+    if shutil.which("oha"):
+        versions["oha"] = subprocess.run(["oha", "--version"], capture_output=True, text=True).stdout.strip()
+    return {"kernel": platform.release(), "cpu": model, "cores": os.cpu_count(), "versions": versions}
+
+
+def keep(summary, raw):
+    folder = ROOT / "bench/results" / f"{time.strftime('%Y-%m-%d')}-loadgen"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.md").write_text(summary)
+    (folder / "raw.json").write_text(json.dumps(raw, indent=1))
+
+
+if __name__ == "__main__":
+    main()

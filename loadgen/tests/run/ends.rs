@@ -1,0 +1,108 @@
+//! How runs end: exit codes, gates, the search, signals, events, files.
+
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::rig::{OK, answer_all, answer_each, bare, command, run, serve};
+
+#[test]
+fn promises_kept_end_with_0_and_broken_ones_with_99() {
+    let url = format!("http://{}/", answer_all(OK));
+    let kept = run(&[&url, "-c", "2", "-n", "50", "--slo", "p99<5s,errors<1%,rate>1"]);
+    assert_eq!(kept.code, 0);
+    assert!(kept.result().slo.iter().all(|outcome| outcome.passed));
+    let broken = run(&[&url, "-c", "2", "-n", "50", "--slo", "p50<1ns,errors<1%"]);
+    assert_eq!(broken.code, 99);
+    let passed: Vec<bool> = broken.result().slo.iter().map(|outcome| outcome.passed).collect();
+    assert_eq!(passed, [false, true]);
+}
+
+/// One connection and 10 ms an answer: a hundred a second and no more.
+#[test]
+fn the_search_finds_the_knee() {
+    let server = serve(|stream, _| {
+        answer_each(stream, |_| {
+            sleep(Duration::from_millis(10));
+            OK.to_owned()
+        });
+    });
+    let url = format!("http://{server}/");
+    let found =
+        run(&[&url, "-c", "1", "-t", "1", "--find-max", "p99<200ms,errors<1%", "--rate", "20", "-d", "1s"]);
+    assert_eq!(found.code, 0, "{}", found.stderr);
+    let search = found.result().find_max.unwrap();
+    let best = search.best_rate.unwrap();
+    assert!((30.0..110.0).contains(&best), "{search:?}");
+    assert!(search.steps.len() >= 3 && search.steps.iter().any(|step| !step.passed), "{search:?}");
+
+    let never = run(&[&url, "-c", "1", "-t", "1", "--find-max", "p50<1us", "--rate", "4", "-d", "300ms"]);
+    assert_eq!((never.code, never.result().find_max.unwrap().best_rate), (99, None));
+}
+
+#[test]
+fn a_signal_ends_the_load_and_the_report_comes_all_the_same() {
+    let (sender, asked) = std::sync::mpsc::channel();
+    let server = serve(move |stream, _| {
+        answer_each(stream, |_| {
+            let _ = sender.send(());
+            OK.to_owned()
+        });
+    });
+    let begun = Instant::now();
+    let child = command(&[&format!("http://{server}/"), "-c", "2", "-d", "60s", "--quiet", "--json", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    asked.recv_timeout(Duration::from_secs(20)).expect("load flows");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let result: loadgen::result::RunResult = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(result.interrupted && result.totals.completed > 0);
+    assert!(begun.elapsed() < Duration::from_secs(30) && result.elapsed_ms < 30_000);
+}
+
+#[test]
+fn a_monitors_events_stand_on_the_time_axis() {
+    let monitor = serve(|stream, _| {
+        let mut socket = tungstenite::accept(stream).expect("a good handshake");
+        for message in [r#"{"type":"snapshot"}"#, r#"{"type":"event","kind":"scale","text":"api 1 -> 2"}"#] {
+            socket.send(message.into()).unwrap();
+        }
+        while socket.read().is_ok() {}
+    });
+    let url = format!("http://{}/", answer_all(OK));
+    let run = run(&[&url, "-c", "1", "-d", "600ms", "--events", &format!("ws://{monitor}/ws")]);
+    let result = run.result();
+    assert_eq!((run.code, result.events.len()), (0, 1), "{}", run.stderr);
+    assert_eq!((&*result.events[0].kind, &*result.events[0].text), ("scale", "api 1 -> 2"));
+    assert!(result.events[0].at_ms.abs() < 5000);
+
+    let missing =
+        bare(&[&url, "-d", "1s", "--events", &format!("ws://127.0.0.1:{}/", crate::rig::free_port())]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.stderr.contains("--events"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_run_writes_files_that_report_and_compare_read() {
+    let folder = std::env::temp_dir().join(format!("loadgen-ends-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let url = format!("http://{}/", answer_all(OK));
+    let files: Vec<String> =
+        ["json", "hgrm", "hlog", "html", "csv"].iter().map(|kind| file(&format!("a.{kind}"))).collect();
+    let code = bare(&[
+        &url, "-c", "2", "-n", "100", "--json", &files[0], "--hgrm", &files[1], "--hlog", &files[2],
+        "--html", &files[3], "--csv", &files[4],
+    ])
+    .code;
+    assert_eq!(code, 0);
+    assert!(files.iter().all(|file| std::fs::metadata(file).is_ok_and(|data| data.len() > 50)));
+    assert_eq!(bare(&["report", &files[0]]).code, 0);
+    assert_eq!(bare(&["compare", &files[0], &files[0]]).code, 0);
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Benchmarks. What they mean, and how to read them: docs/benchmarking.md.
+#
+#   scripts/bench.sh core [flags]      plimsoll beside nginx and HAProxy (--help lists the flags)
+#   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
+#   scripts/bench.sh micro [filter]    the decisions of a request, by criterion
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/needs.sh
+
+main() {
+    local name=${1:-}
+    shift || true
+    case $name in
+        core) core "$@" ;;
+        loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
+        micro) need_rust && exec cargo bench --locked --bench micro -- "$@" ;;
+        *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
+    esac
+}
+
+core() {
+    without_services need nginx nginx haproxy haproxy wrk wrk python3 python3
+    if [[ " $* " != *" --peers-only "* && " $* " != *" --plimsoll "* && " $* " != *" --help "* ]]; then
+        need_rust
+        need cc build-essential
+        cargo build --locked --release --bin plimsoll
+    fi
+    ulimit -n "$(ulimit -Hn)"
+    exec python3 bench/scenarios/core.py "$@"
+}
+
+# Debian starts a daemon that it installs; a benchmark wants the program alone.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    if ((EUID != 0)) || [[ -e $policy ]]; then
+        "$@"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap "rm -f $policy" EXIT
+    "$@"
+    rm -f "$policy"
+    trap - EXIT
+}
+
+main "$@"

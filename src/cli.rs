@@ -1,0 +1,58 @@
+//! The command line: one file a subcommand.
+
+pub mod check;
+pub mod demo;
+pub mod demo_node;
+pub mod run;
+pub mod schema;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code of a wrong command line or configuration.
+pub const EXIT_CONFIG: u8 = 2;
+
+/// A load balancer on io_uring, one thread a core.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, about, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Balance, as a file or two flags say
+    Run(run::Args),
+    /// Show it: three small nodes and a balancer in front of them, no file needed
+    Demo(demo::Args),
+    /// Say whether a configuration file would run, and what is wrong with it
+    Check {
+        /// The file; without it ./plimsoll.yaml, ./config/plimsoll.yaml, /etc/plimsoll/plimsoll.yaml
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON schema of the configuration file
+    Schema,
+    /// One node of the demo
+    #[command(hide = true)]
+    DemoNode(demo_node::Args),
+}
+
+impl Cli {
+    /// Carries out the command.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Run(args) => run::run(args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Check { config, json } => check::run(config, json),
+            Command::Schema => schema::run(),
+            Command::DemoNode(args) => demo_node::run(&args),
+        }
+    }
+}

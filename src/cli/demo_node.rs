@@ -1,0 +1,74 @@
+//! One node of the demo: a small HTTP server that says who it is and what it got.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use axum::Router;
+use axum::extract::Request;
+
+/// What a node takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Its name
+    #[arg(long)]
+    name: String,
+}
+
+/// Prints its address, and serves until it is killed or its parent ends.
+pub fn run(args: &Args) -> ExitCode {
+    // Ctrl-C reaches every process of the terminal: the balancer is the one to end, and ends this one after its drain.
+    let parent_ends = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match (runtime, parent_ends) {
+        (Ok(runtime), Ok(())) => match runtime.block_on(serve(args.name.clone().into())) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
+        (Err(error), _) => fail(&error),
+        (_, Err(error)) => fail(&error.into()),
+    }
+}
+
+fn fail(error: &std::io::Error) -> ExitCode {
+    eprintln!("error: a node of the demo does not start: {error}");
+    ExitCode::FAILURE
+}
+
+async fn serve(name: Arc<str>) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    println!("{}", listener.local_addr()?);
+    let served = Arc::new(AtomicU64::new(0));
+    let app = Router::new().fallback(move |request: Request| {
+        let number = served.fetch_add(1, Relaxed) + 1;
+        let page = page(&name, number, &request);
+        async move { ([("x-node", name_header(&page.0))], page.1) }
+    });
+    let ignored = async {
+        loop {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        ended = async { axum::serve(listener, app).await } => ended,
+        () = ignored => Ok(()),
+    }
+}
+
+fn name_header(name: &str) -> String {
+    name.to_owned()
+}
+
+fn page(name: &Arc<str>, number: u64, request: &Request) -> (Arc<str>, String) {
+    let mut text = format!("Hello from {name}: this is its request number {number}.\n\n");
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "{} {}", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+    (Arc::clone(name), text)
+}

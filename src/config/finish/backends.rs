@@ -1,0 +1,270 @@
+//! Backends: their servers, their strategy, who uses them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Notes, Place};
+use crate::config::leaf::address::{Scheme, ServerUrl};
+use crate::config::problem::Problem;
+use crate::config::raw::{self, BackendKeys};
+use crate::config::settings::{BackendSettings, Server};
+use crate::config::{closest, quoted};
+use crate::logic::balance::Strategy;
+use crate::logic::limits::{BACKENDS_MAX, NODES_MAX};
+use crate::logic::route::BackendIndex;
+
+/// The backends of a file, those that routes carry too.
+pub(super) struct Backends {
+    pub(super) finished: Vec<BackendSettings>,
+    /// By `BackendIndex`: where each is named, and what is known of its use.
+    known: Vec<Known>,
+    by_name: HashMap<Arc<str>, usize>,
+    /// The file has backends that could not be read: a name that is not found may be one of them.
+    incomplete: bool,
+}
+
+struct Known {
+    name: Range<usize>,
+    used: bool,
+    /// A server that speaks no HTTP, with its place.
+    not_http: Option<(Scheme, Range<usize>)>,
+}
+
+impl Backends {
+    pub(super) fn read(file: &raw::File, root: &Place<'_>, notes: &mut Notes) -> Self {
+        let place = root.key("backends");
+        let mut backends = Self {
+            finished: Vec::new(),
+            known: Vec::new(),
+            by_name: HashMap::new(),
+            incomplete: place.is_broken(),
+        };
+        for (name, raw) in file.backends.iter().flatten().take(BACKENDS_MAX) {
+            let place = place.key(name);
+            notes.check_name("backend", name, &place);
+            backends.add(name.as_str().into(), raw.backend_keys(), &place, notes);
+        }
+        backends.incomplete |= backends.finished.len() < place.entries();
+        if file.backends.as_ref().is_some_and(|all| all.len() > BACKENDS_MAX) {
+            notes.error(
+                &place,
+                format!("there are more than {BACKENDS_MAX} backends"),
+                "split the file over several processes",
+            );
+        }
+        backends
+    }
+
+    /// A backend that a route carries.
+    pub(super) fn add_inline(
+        &mut self,
+        name: Arc<str>,
+        keys: BackendKeys<'_>,
+        place: &Place<'_>,
+        notes: &mut Notes,
+    ) -> BackendIndex {
+        let index = self.add(name, keys, place, notes);
+        self.use_http(index, notes);
+        self.index(index)
+    }
+
+    /// The backend that a route names.
+    pub(super) fn named(&mut self, name: &str, place: &Place<'_>, notes: &mut Notes) -> Option<BackendIndex> {
+        match self.by_name.get(name).copied() {
+            Some(index) => {
+                self.use_http(index, notes);
+                Some(self.index(index))
+            }
+            None => {
+                if !self.incomplete {
+                    notes.problem(self.unknown(name, Problem::error(place.span.clone(), "")));
+                }
+                None
+            }
+        }
+    }
+
+    /// The backend that a tcp or udp listener names. One that is missing may still come from container labels.
+    pub(super) fn named_by_listener(&mut self, name: &str, place: &Place<'_>, notes: &mut Notes) {
+        match self.by_name.get(name) {
+            Some(index) => self.known[*index].used = true,
+            None if self.incomplete => {}
+            None => notes.problem(self.unknown(name, Problem::warning(place.span.clone(), ""))),
+        }
+    }
+
+    /// A backend that nobody uses is probably a name that was changed at one place alone.
+    pub(super) fn check_use(&self, notes: &mut Notes) {
+        for (known, backend) in self.known.iter().zip(&self.finished).filter(|(known, _)| !known.used) {
+            let message = format!("no route leads to the backend {}", quoted(&backend.name));
+            notes.problem(
+                Problem::warning(known.name.clone(), message).help("name it in a route, or remove it"),
+            );
+        }
+    }
+
+    fn add(&mut self, name: Arc<str>, keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) -> usize {
+        let index = self.finished.len();
+        let (servers, not_http) = servers(&name, keys, place, notes);
+        self.by_name.insert(Arc::clone(&name), index);
+        self.known.push(Known { name: place.key_span(), used: false, not_http });
+        self.finished.push(BackendSettings {
+            name,
+            strategy: strategy(keys.strategy, place, notes),
+            servers,
+        });
+        check_fleet(keys, place, notes);
+        index
+    }
+
+    fn index(&self, index: usize) -> BackendIndex {
+        // `BACKENDS_MAX` and `ROUTES_MAX` keep a file that starts below this; one that does not is refused anyway.
+        BackendIndex(u16::try_from(index).unwrap_or(u16::MAX))
+    }
+
+    fn use_http(&mut self, index: usize, notes: &mut Notes) {
+        let known = &mut self.known[index];
+        known.used = true;
+        // Said once, however many routes there are.
+        if let Some((scheme, span)) = known.not_http.take() {
+            let name = if scheme == Scheme::Tcp { "tcp" } else { "udp" };
+            notes.problem(Problem::error(span, format!("a route leads to this `{name}://` server")).help(
+                format!("routes need `http://` servers; a `protocol: {name}` listener takes this one"),
+            ));
+        }
+    }
+
+    fn unknown(&self, name: &str, problem: Problem) -> Problem {
+        let known = || self.by_name.keys().map(|name| &**name);
+        let help = match closest(name, known()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("add it: `backends: {{ {name}: {{ servers: [...] }} }}`"),
+        };
+        Problem { message: format!("there is no backend {}", quoted(name)), ..problem }.help(help)
+    }
+}
+
+type NotHttp = Option<(Scheme, Range<usize>)>;
+
+fn servers(
+    name: &str,
+    keys: BackendKeys<'_>,
+    place: &Place<'_>,
+    notes: &mut Notes,
+) -> (Vec<Server>, NotHttp) {
+    let list = place.key("servers");
+    let mut seen: HashMap<&ServerUrl, Range<usize>> = HashMap::new();
+    let (mut servers, mut not_http) = (Vec::new(), None);
+    for (index, raw) in keys.servers.iter().take(NODES_MAX).enumerate() {
+        let place = list.item(index);
+        let Some(url) = &raw.url else {
+            notes.missing(&place, "url", "this server", "write `- url: http://10.0.0.1:8080`");
+            continue;
+        };
+        let url_place = place.key("url");
+        if let Some(before) = seen.insert(url, url_place.span.clone()) {
+            notes.problem(
+                Problem::error(url_place.span.clone(), "this server is listed twice")
+                    .other(before, "first listed here")
+                    .help("for a larger share, give one of them a `weight`"),
+            );
+        }
+        match url.scheme {
+            Scheme::Http => {}
+            Scheme::Https => notes.later(&url_place, "TLS to servers is not in this version: use `http://`"),
+            scheme => not_http = Some((scheme, url_place.span.clone())),
+        }
+        servers.push(Server { host: url.host.clone(), weight: raw.weight.unwrap_or(1) });
+    }
+    let elsewhere = place.has("docker") || place.has("docker_image") || place.has("process");
+    if servers.is_empty() && !elsewhere && !list.is_broken() && keys.servers.is_empty() {
+        notes.problem(
+            Problem::error(place.key_span(), format!("the backend {} has no servers", quoted(name)))
+                .help("list them: `servers: [{ url: http://10.0.0.1:8080 }]`"),
+        );
+    }
+    if keys.servers.len() > NODES_MAX {
+        notes.error(&list, format!("there are more than {NODES_MAX} servers"), "split the backend");
+    }
+    (servers, not_http)
+}
+
+fn strategy(strategy: Option<raw::Strategy>, place: &Place<'_>, notes: &mut Notes) -> Strategy {
+    match strategy {
+        None | Some(raw::Strategy::RoundRobin) => Strategy::RoundRobin,
+        Some(raw::Strategy::LeastConnections) => Strategy::LeastConnections,
+        Some(_) => {
+            notes.later(&place.key("strategy"), "this version has `round_robin` and `least_connections`");
+            Strategy::default()
+        }
+    }
+}
+
+/// Nodes that are started: by what, and how many.
+fn check_fleet(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) {
+    if place.has("docker") && place.has("docker_image") {
+        let help = "`docker_image` is short for `docker: { image: ... }`: keep one of them";
+        notes.error(&place.key("docker_image"), "the backend has both `docker` and `docker_image`", help);
+    }
+    if let Some(docker) = keys.docker
+        && docker.image.as_deref().is_none_or(str::is_empty)
+    {
+        let place = place.key("docker");
+        match docker.image {
+            None => notes.missing(&place, "image", "`docker`", "write `image: name:tag`"),
+            Some(_) => notes.error(&place.key("image"), "the image has no name", "write `image: name:tag`"),
+        }
+    }
+    if let Some(process) = keys.process {
+        check_process(process, &place.key("process"), notes);
+    }
+    if let Some(scale) = keys.scale {
+        check_scale(scale, place, notes);
+    }
+}
+
+fn check_process(process: &raw::Process, place: &Place<'_>, notes: &mut Notes) {
+    let command = process.command.as_deref().unwrap_or_default();
+    if command.first().is_none_or(String::is_empty) {
+        if process.command.is_some() {
+            notes.error(
+                &place.key("command"),
+                "the command is empty",
+                "write `command: [\"./server\", \"--port\", \"{port}\"]`",
+            );
+        }
+        return notes.missing(
+            place,
+            "command",
+            "`process`",
+            "write `command: [\"./server\", \"--port\", \"{port}\"]`",
+        );
+    }
+    let mut texts = command.iter().chain(process.env.iter().flatten().map(|(_, value)| value));
+    if !texts.any(|text| text.contains("{port}")) {
+        notes.error(
+            &place.key("command"),
+            "the process is never told its port",
+            "put `{port}` into `command` or `env`: every node listens on a port of its own",
+        );
+    }
+}
+
+fn check_scale(scale: &raw::Scale, place: &Place<'_>, notes: &mut Notes) {
+    let at = place.key("scale");
+    let (min, max) = (scale.min.unwrap_or(1), scale.max.unwrap_or(8));
+    if min > max {
+        let key = if scale.min.is_some() { "min" } else { "max" };
+        notes.error(
+            &at.key(key),
+            format!("`min` ({min}) is larger than `max` ({max})"),
+            "raise `max`, or lower `min`",
+        );
+    }
+    if !place.has("docker") && !place.has("docker_image") && !place.has("process") {
+        let help =
+            "give the backend `docker` or `process`: servers that are listed are neither started nor stopped";
+        notes.error(&at, "there is nothing to scale", help);
+    }
+}

@@ -1,0 +1,92 @@
+//! Words with a little grammar: what to hash by, what to limit by, where to log.
+
+use super::http::{field_name, is_token};
+use super::{Leaf, Trouble};
+use crate::config::quoted;
+use crate::config::settings::LogTarget;
+
+/// `client_ip`, `path`, `header:NAME`, `cookie:NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct HashKey;
+
+/// `client_ip`, `header:NAME`, `route`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct RateKey;
+
+/// `connect`, `reset`, or a status of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct RetryOn;
+
+/// `stdout`, `stderr`, or a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct LogPath(pub(in crate::config) LogTarget);
+
+/// The name of a cookie (RFC 6265, 4.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct CookieName;
+
+impl Leaf for HashKey {
+    const FORMAT: &'static str = "hash-key";
+    const MEANING: &'static str = "`client_ip`, `path`, `header:NAME` or `cookie:NAME`";
+
+    fn read(text: &str) -> Result<Self, Trouble> {
+        match text.split_once(':') {
+            None if matches!(text, "client_ip" | "path") => Ok(Self),
+            Some(("header", name)) => field_name(name).map(|_| Self),
+            Some(("cookie", name)) => CookieName::read(name).map(|_| Self),
+            _ => Err(unknown::<Self>(text)),
+        }
+    }
+}
+
+impl Leaf for RateKey {
+    const FORMAT: &'static str = "rate-key";
+    const MEANING: &'static str = "`client_ip`, `header:NAME` or `route`";
+
+    fn read(text: &str) -> Result<Self, Trouble> {
+        match text.split_once(':') {
+            None if matches!(text, "client_ip" | "route") => Ok(Self),
+            Some(("header", name)) => field_name(name).map(|_| Self),
+            _ => Err(unknown::<Self>(text)),
+        }
+    }
+}
+
+impl Leaf for RetryOn {
+    const FORMAT: &'static str = "retry-condition";
+    const MEANING: &'static str = "`connect`, `reset` or a status from 500 to 599";
+
+    fn read(text: &str) -> Result<Self, Trouble> {
+        let is_failure = text.parse::<u16>().is_ok_and(|status| (500..=599).contains(&status));
+        if is_failure || matches!(text, "connect" | "reset") { Ok(Self) } else { Err(unknown::<Self>(text)) }
+    }
+}
+
+impl Leaf for LogPath {
+    const FORMAT: &'static str = "log-path";
+    const MEANING: &'static str = "`stdout`, `stderr` or a file";
+
+    fn read(text: &str) -> Result<Self, Trouble> {
+        match text {
+            "stdout" => Ok(Self(LogTarget::Stdout)),
+            "stderr" => Ok(Self(LogTarget::Stderr)),
+            "" => Err(Trouble::new("the access log has no path").help("write `access_log: off` for none")),
+            _ if text.contains('\0') => Err(Trouble::new("a file's name holds no NUL")),
+            _ if text.contains(['/', '.']) => Ok(Self(LogTarget::File(text.into()))),
+            _ => Err(unknown::<Self>(text).help(format!("write `./{text}` if it is a file"))),
+        }
+    }
+}
+
+impl Leaf for CookieName {
+    const FORMAT: &'static str = "cookie-name";
+    const MEANING: &'static str = "a cookie's name such as `lb`";
+
+    fn read(text: &str) -> Result<Self, Trouble> {
+        if is_token(text) { Ok(Self) } else { Err(unknown::<Self>(text)) }
+    }
+}
+
+fn unknown<L: Leaf>(text: &str) -> Trouble {
+    Trouble::new(format!("expected {}, found {}", L::MEANING, quoted(text)))
+}

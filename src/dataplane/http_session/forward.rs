@@ -1,0 +1,444 @@
+//! A request to a node, until the head of its response: pick, connect, send, wait; elsewhere or again where that helps.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::outcome::Exchange;
+use super::prepare::Job;
+use super::upload::{Progress, Stopped};
+use super::{Input, Session};
+use crate::dataplane::buffers::{Buf, Size};
+use crate::dataplane::socket::Done;
+use crate::dataplane::timers::to_ms;
+use crate::dataplane::upstream::{Connection, InFlight, LocalNode, connect};
+use crate::logic::access::End;
+use crate::logic::fault::Fault;
+use crate::logic::http1::body::{BodyFault, BodyFlow};
+use crate::logic::http1::exchange::{Failure, Next, Reply, after_failure, reply};
+use crate::logic::http1::framing::Framing;
+use crate::logic::http1::head::{HeadScanner, Scan};
+use crate::logic::http1::request::{FieldRoom, Version};
+use crate::logic::http1::response::{self, BadResponse, Kind};
+use crate::logic::http1::rewrite::write_response;
+use crate::logic::limits::{CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, INTERIM_RESPONSES_MAX};
+use crate::logic::limits::{MessageLimits, Timeouts};
+
+/// A final response that has begun: its head is rewritten, its body has yet to be relayed.
+pub(super) struct Started {
+    pub(super) kind: Kind,
+    /// The rewritten head, apart, where the buffer had no room for it before the body.
+    pub(super) head: Option<Buf>,
+    /// The head (unless it stands apart) and the first bytes of the body; the bytes behind a switch.
+    pub(super) first: Buf,
+    pub(super) flow: BodyFlow,
+    pub(super) done: bool,
+    /// May the node's connection carry another request once the body is through?
+    pub(super) node_keeps: bool,
+    pub(super) keep_alive_s: Option<u32>,
+    pub(super) client_keeps: bool,
+    /// Bytes in `first` and `head` that are the head's.
+    pub(super) head_bytes: usize,
+}
+
+/// Why an attempt has no response.
+enum Trouble {
+    /// Another attempt may help.
+    Failed(Failure),
+    /// The client is told.
+    Fault(Fault),
+    /// There is nobody to be told.
+    ClientGone,
+}
+
+/// What happened next on an attempt.
+pub(super) enum Event {
+    Sent(std::io::Result<usize>, Buf),
+    Upload(Result<Progress, Stopped>),
+    Read(Done),
+    ClientGone,
+    Expired,
+}
+
+impl Session {
+    /// Serves one request from a node. False where the client's connection is over.
+    pub(super) async fn forward(&mut self, mut exchange: Exchange, mut job: Job) -> bool {
+        let timeouts = exchange.view.snapshot.routes.get(job.route).timeouts;
+        let limits = exchange.view.snapshot.limits;
+        let mut tried: [u16; CONNECT_ATTEMPTS_MAX] = [0; CONNECT_ATTEMPTS_MAX];
+        let mut failures = 0;
+        let mut repeats = 0;
+        let mut last = None;
+        loop {
+            let view = Rc::clone(&exchange.view);
+            let backend = view.backend(job.backend);
+            let picked = if failures < CONNECT_ATTEMPTS_MAX {
+                backend.pick(&tried[..failures], self.worker().draw())
+            } else {
+                None
+            };
+            let Some(at) = picked else {
+                let fault = last.map_or(Fault::NoHealthyNode, Failure::fault);
+                return self.fail(exchange, fault, job.upload.is_none()).await;
+            };
+            let node = &backend.nodes[usize::from(at)];
+            let in_flight = InFlight::begin(node);
+            exchange.node = Some(Rc::clone(node));
+            let trouble = match self.open(node, repeats > 0, &timeouts).await {
+                Ok(mut connection) => {
+                    exchange.connect_us = u64::try_from(connection.connect.as_micros()).unwrap_or(u64::MAX);
+                    match self.attempt(&mut connection, &mut job, &mut exchange, &timeouts, &limits).await {
+                        Ok(started) => {
+                            return self
+                                .deliver(exchange, job, started, connection, in_flight, &timeouts)
+                                .await;
+                        }
+                        Err(trouble) => trouble,
+                    }
+                }
+                Err(trouble) => trouble,
+            };
+            let failure = match trouble {
+                Trouble::ClientGone => {
+                    exchange.end(self, End::ClientGone);
+                    return false;
+                }
+                Trouble::Fault(fault) => {
+                    if matches!(fault.status(), 502 | 504) {
+                        node.node.count_error();
+                    }
+                    return self.fail(exchange, fault, job.is_clean()).await;
+                }
+                Trouble::Failed(failure) => failure,
+            };
+            match after_failure(failure, &job.facts, job.is_whole(), repeats) {
+                Next::Elsewhere => {
+                    node.node.count_error();
+                    tried[failures] = at;
+                    failures += 1;
+                }
+                Next::Again => {
+                    repeats += 1;
+                    job.rewind();
+                }
+                Next::GiveUp => {
+                    node.node.count_error();
+                    return self.fail(exchange, failure.fault(), job.is_clean()).await;
+                }
+            }
+            last = Some(failure);
+            exchange.retries += 1;
+        }
+    }
+
+    /// A connection to the node: from the pool, unless it must be `fresh`.
+    async fn open(
+        &mut self,
+        node: &Rc<LocalNode>,
+        fresh: bool,
+        timeouts: &Timeouts,
+    ) -> Result<Connection, Trouble> {
+        if !fresh && let Some(connection) = node.take_idle(self.timer.now()) {
+            return Ok(connection);
+        }
+        self.expect_within(timeouts.connect);
+        let due = self.timer.now() + to_ms(timeouts.connect);
+        let mut connecting = std::pin::pin!(connect(&node.node.address));
+        let opened = std::future::poll_fn(|cx| {
+            if let Poll::Ready(opened) = connecting.as_mut().poll(cx) {
+                return Poll::Ready(opened.map_err(|_| Trouble::Failed(Failure::Connect)));
+            }
+            if self.poll_client_gone(cx) {
+                return Poll::Ready(Err(Trouble::ClientGone));
+            }
+            if self.timer.now() >= due {
+                return Poll::Ready(Err(Trouble::Failed(Failure::ConnectTimeout)));
+            }
+            Poll::Pending
+        })
+        .await;
+        let mut connection = opened?;
+        node.record_connect(connection.connect);
+        node.start_read(&mut connection.socket);
+        Ok(connection)
+    }
+
+    /// Sends the request on an open connection, and waits for the head of the final response.
+    async fn attempt(
+        &mut self,
+        connection: &mut Connection,
+        job: &mut Job,
+        exchange: &mut Exchange,
+        timeouts: &Timeouts,
+        limits: &MessageLimits,
+    ) -> Result<Started, Trouble> {
+        if let Some(out) = job.out.take() {
+            connection.socket.start_write(out);
+        }
+        self.expect_within(timeouts.body);
+        let mut scanner = HeadScanner::default();
+        let mut interims = 0;
+        let mut arrived: Option<Buf> = None;
+        loop {
+            if let Some(buf) = &mut arrived {
+                match self.begin_response(buf, &mut scanner, job, exchange, limits) {
+                    Begin::Partial => {
+                        if !buf.make_room() {
+                            return Err(Trouble::Fault(Fault::BadResponse));
+                        }
+                        if let Some(buf) = arrived.take() {
+                            connection.socket.start_read(buf);
+                        }
+                    }
+                    Begin::Interim(head) => {
+                        interims += 1;
+                        if interims > INTERIM_RESPONSES_MAX {
+                            return Err(Trouble::Fault(Fault::BadResponse));
+                        }
+                        scanner = HeadScanner::default();
+                        if let Some(head) = head
+                            && !self.send_interim(head, exchange).await
+                        {
+                            return Err(Trouble::ClientGone);
+                        }
+                        self.expect_within(timeouts.response_head);
+                        continue;
+                    }
+                    Begin::Final(started) => return Ok(started),
+                    Begin::Bad => return Err(Trouble::Fault(Fault::BadResponse)),
+                }
+            }
+            match self.next_event(connection, job, timeouts).await {
+                Event::Sent(result, buf) => {
+                    // A node that closed may have answered before it did: what it sent is read before it is given up.
+                    job.broken = result.is_err();
+                    job.out = Some(buf);
+                    self.expect_within(if job.upload.is_some() {
+                        timeouts.client_body
+                    } else {
+                        timeouts.response_head
+                    });
+                    self.watch_client(job);
+                }
+                Event::Upload(Ok(_)) => {
+                    exchange.body_in += job.upload.take().map_or(0, |upload| upload.bytes());
+                    job.sent_more = true;
+                    self.expect_within(timeouts.response_head);
+                    self.watch_client(job);
+                }
+                Event::Upload(Err(stopped)) => self.upload_stopped(stopped, job)?,
+                Event::Read((Ok(0) | Err(_), buf)) => {
+                    // Half a head is no answer, and no reason to ask again.
+                    return Err(if arrived_nothing(&buf) && interims == 0 {
+                        Trouble::Failed(Failure::Broke { reused: connection.reused })
+                    } else {
+                        Trouble::Fault(Fault::NodeClosed)
+                    });
+                }
+                Event::Read((Ok(_), buf)) => arrived = Some(buf),
+                Event::ClientGone => return Err(Trouble::ClientGone),
+                Event::Expired => return Err(self.expired(job)),
+            }
+        }
+    }
+
+    /// The next thing that happens, looked for in this order: the request, then the response, then the client.
+    async fn next_event(&mut self, connection: &mut Connection, job: &mut Job, timeouts: &Timeouts) -> Event {
+        std::future::poll_fn(|cx| {
+            if job.out.is_none() {
+                if let Poll::Ready((result, buf)) = connection.socket.poll_write(cx) {
+                    return Poll::Ready(Event::Sent(result, buf));
+                }
+            } else if !job.broken
+                && let Poll::Ready(event) = self.poll_upload(cx, connection, job, timeouts)
+            {
+                return Poll::Ready(event);
+            }
+            if let Poll::Ready(done) = connection.socket.poll_read(cx) {
+                return Poll::Ready(Event::Read(done));
+            }
+            if job.upload.is_none() && self.poll_client_gone(cx) {
+                return Poll::Ready(Event::ClientGone);
+            }
+            if self.timer.expired() { Poll::Ready(Event::Expired) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    pub(super) fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+        job: &mut Job,
+        timeouts: &Timeouts,
+    ) -> Poll<Event> {
+        let Some(upload) = &mut job.upload else { return Poll::Pending };
+        let mut moved = false;
+        let progress =
+            upload.poll(cx, &mut self.input, &mut self.client, &mut connection.socket, || moved = true);
+        match progress {
+            Ok(Progress::Client) if moved => self.expect_within(timeouts.client_body),
+            Ok(Progress::Node) if moved => self.expect_within(timeouts.body),
+            Ok(Progress::Client | Progress::Node) => {}
+            Ok(Progress::Done) | Err(_) => return Poll::Ready(Event::Upload(progress)),
+        }
+        job.sent_more = true;
+        job.waits_for_client = progress == Ok(Progress::Client);
+        Poll::Pending
+    }
+
+    async fn send_interim(&mut self, head: Buf, exchange: &mut Exchange) -> bool {
+        exchange.written += head.len() as u64;
+        self.send(head).await
+    }
+
+    /// While nothing more is expected of the client, a read shows whether it is still there; what it brings is the
+    /// beginning of the next request.
+    fn watch_client(&mut self, job: &Job) {
+        if job.upload.is_none() && matches!(self.input, Input::Empty) {
+            self.client.start_cancellable_read(Buf::new(Size::Small));
+            self.input = Input::Reading;
+        }
+    }
+
+    /// A body that does not go on: whose fault, and is there still an answer to wait for?
+    fn upload_stopped(&mut self, stopped: Stopped, job: &mut Job) -> Result<(), Trouble> {
+        job.cut = true;
+        match stopped {
+            Stopped::ClientGone => Err(Trouble::ClientGone),
+            Stopped::Malformed => Err(Trouble::Fault(Fault::BadBody)),
+            Stopped::TooLarge => Err(Trouble::Fault(Fault::BodyTooLarge)),
+            Stopped::NodeGone => {
+                job.broken = true;
+                self.expect_within(CLIENT_GONE_GRACE);
+                Ok(())
+            }
+        }
+    }
+
+    fn expired(&self, job: &Job) -> Trouble {
+        if self.gone_at.is_some_and(|gone_at| gone_at <= self.timer.now()) {
+            return Trouble::ClientGone;
+        }
+        match &job.upload {
+            _ if job.broken => Trouble::Fault(Fault::NodeClosed),
+            Some(_) if job.waits_for_client => Trouble::Fault(Fault::BodyTimeout),
+            _ => Trouble::Fault(Fault::ResponseTimeout),
+        }
+    }
+
+    /// Looks at what has arrived of a response.
+    fn begin_response(
+        &self,
+        buf: &mut Buf,
+        scanner: &mut HeadScanner,
+        job: &Job,
+        exchange: &mut Exchange,
+        limits: &MessageLimits,
+    ) -> Begin {
+        let end = match scanner.advance(buf.filled(), limits) {
+            Ok(Scan::Partial) => return Begin::Partial,
+            // Empty lines before a response are nobody's mistake to forgive.
+            Ok(Scan::Complete { start: 0, end }) => end,
+            Ok(Scan::Complete { .. }) | Err(_) => return Begin::Bad,
+        };
+        let worker = Rc::clone(self.worker());
+        worker.with_scratch(|scratch| {
+            let Ok(meaning) = self.compose_response(&buf.filled()[..end], job, exchange, limits, scratch)
+            else {
+                return Begin::Bad;
+            };
+            if meaning.kind == Kind::Interim {
+                buf.consume(end);
+                // An HTTP/1.0 client does not know what an interim response is (RFC 9110, 15.2).
+                let known = job.facts.version == Version::Http11;
+                return Begin::Interim(known.then(|| Buf::holding(scratch)));
+            }
+            exchange.status = meaning.status;
+            exchange.first_byte_us = exchange.elapsed_us();
+            let arrived = std::mem::replace(buf, Buf::new(Size::Small));
+            start(arrived, end, scratch, &meaning, job.is_clean()).map_or(Begin::Bad, Begin::Final)
+        })
+    }
+
+    /// Parses a head, and writes what the client gets of it into `out`.
+    fn compose_response(
+        &self,
+        head: &[u8],
+        job: &Job,
+        exchange: &Exchange,
+        limits: &MessageLimits,
+        out: &mut Vec<u8>,
+    ) -> Result<Meaning, BadResponse> {
+        let mut room = FieldRoom::new();
+        let response = response::parse(head, &job.facts, limits, &mut room)?;
+        let reply = reply(&job.facts, &response, job.is_clean(), self.worker().is_draining());
+        let edits = &exchange.view.snapshot.routes.get(job.route).response_edits;
+        self.worker().with_date(|date| write_response(out, &response, &reply, edits, date));
+        Ok(Meaning {
+            status: response.head.status,
+            kind: response.kind,
+            framing: response.framing,
+            node_keeps: response.node_keeps,
+            keep_alive_s: response.keep_alive_s,
+            reply,
+        })
+    }
+}
+
+/// What is left of a response's head once it is composed anew.
+struct Meaning {
+    status: u16,
+    kind: Kind,
+    framing: Framing,
+    node_keeps: bool,
+    keep_alive_s: Option<u32>,
+    reply: Reply,
+}
+
+/// What the bytes of a response amount to.
+enum Begin {
+    Partial,
+    /// The rewritten head, for a client that knows such responses.
+    Interim(Option<Buf>),
+    Final(Started),
+    Bad,
+}
+
+/// Puts the rewritten head before the first bytes of the body. `clean`: the request was read to its end.
+fn start(
+    mut buf: Buf,
+    end: usize,
+    head: &[u8],
+    meaning: &Meaning,
+    clean: bool,
+) -> Result<Started, BodyFault> {
+    let mut flow = BodyFlow::new(meaning.framing, meaning.reply.chunked, None);
+    let mut done = true;
+    let mut left_over = false;
+    if meaning.kind == Kind::Switch {
+        buf.advance(end);
+    } else {
+        let step = buf.step(end, |bytes, start, end| flow.step(bytes, start, end))?;
+        done = step.done;
+        // Bytes behind the end of a response were never asked for: this connection is not to be trusted again.
+        left_over = buf.holds_beyond(step.consumed);
+        buf.set_range(step.start, step.end);
+    }
+    let apart = !buf.replace_head(0, head);
+    Ok(Started {
+        kind: meaning.kind,
+        head: apart.then(|| Buf::holding(head)),
+        first: buf,
+        flow,
+        done,
+        node_keeps: meaning.node_keeps && clean && !left_over,
+        keep_alive_s: meaning.keep_alive_s,
+        client_keeps: meaning.reply.keep_alive,
+        head_bytes: head.len(),
+    })
+}
+
+/// Did a connection break before the first byte of a response?
+fn arrived_nothing(buf: &Buf) -> bool {
+    buf.is_empty()
+}

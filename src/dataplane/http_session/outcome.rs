@@ -1,0 +1,114 @@
+//! What is remembered of one exchange, and counted and logged when it ends.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::Session;
+use crate::dataplane::access::{Draft, Ended};
+use crate::dataplane::upstream::LocalNode;
+use crate::dataplane::view::View;
+use crate::logic::access::End;
+use crate::logic::http1::request::{RequestFacts, Version};
+use crate::logic::route::{Action, RouteIndex};
+
+/// One request and its response.
+pub(super) struct Exchange {
+    pub(super) view: Rc<View>,
+    pub(super) route: Option<RouteIndex>,
+    /// `None` for a request that could not be read.
+    pub(super) facts: Option<RequestFacts>,
+    pub(super) draft: Option<Draft>,
+    pub(super) began: Instant,
+    pub(super) node: Option<Rc<LocalNode>>,
+    /// The status that the client got; 0 while it got none.
+    pub(super) status: u16,
+    /// Bytes of the head as they were received.
+    pub(super) head_in: u64,
+    /// Bytes of the body, without its framing.
+    pub(super) body_in: u64,
+    /// Bytes written to the client, heads and framing too.
+    pub(super) written: u64,
+    /// Bytes of the response's body, without its framing.
+    pub(super) body_out: u64,
+    pub(super) retries: u32,
+    pub(super) connect_us: u64,
+    pub(super) first_byte_us: u64,
+}
+
+impl Exchange {
+    pub(super) fn new(view: Rc<View>, began: Instant) -> Self {
+        Self {
+            view,
+            route: None,
+            facts: None,
+            draft: None,
+            began,
+            node: None,
+            status: 0,
+            head_in: 0,
+            body_in: 0,
+            written: 0,
+            body_out: 0,
+            retries: 0,
+            connect_us: 0,
+            first_byte_us: 0,
+        }
+    }
+
+    pub(super) fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts it, records how long it took, and writes its line.
+    pub(super) fn end(mut self, session: &Session, end: End) {
+        let worker = session.worker();
+        let listener = session.admission.listener;
+        let total_us = self.elapsed_us();
+        let key = self.view.series(&worker.stats, listener, self.route);
+        worker.stats.request(key, self.status, total_us);
+        if let Some(node) = &self.node {
+            node.record(total_us);
+        }
+        worker.stats.total(|totals| {
+            totals.bytes_in += self.head_in + self.body_in;
+            totals.bytes_out += self.written;
+            totals.retries += u64::from(self.retries);
+        });
+        if let Some(draft) = self.draft.take() {
+            self.log(session, draft, end, total_us);
+        }
+    }
+
+    fn log(&self, session: &Session, draft: Draft, end: End, total_us: u64) {
+        let snapshot = &self.view.snapshot;
+        let route = self.route.map(|index| snapshot.routes.get(index));
+        let backend = route.and_then(|route| match route.action {
+            Action::Forward { backend, .. } => Some(backend),
+            _ => None,
+        });
+        let listener = snapshot.listeners.get(usize::from(session.admission.listener));
+        draft.end(
+            session.worker(),
+            &Ended {
+                client: session.peer.name(),
+                listener: listener.map_or("", |name| name),
+                route: route.map_or("", |route| &route.name),
+                backend: backend.map_or("", |backend| self.view.backend(backend).name()),
+                node: self.node.as_ref().map_or("", |node| &node.node.id),
+                protocol: match self.facts.map(|facts| facts.version) {
+                    Some(Version::Http11) => "HTTP/1.1",
+                    Some(Version::Http10) => "HTTP/1.0",
+                    None => "",
+                },
+                status: self.status,
+                bytes_in: self.body_in,
+                bytes_out: self.body_out,
+                retries: self.retries,
+                connect_us: self.connect_us,
+                first_byte_us: self.first_byte_us,
+                total_us,
+                end,
+            },
+        );
+    }
+}

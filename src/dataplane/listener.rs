@@ -1,0 +1,63 @@
+//! Accepts connections, evens out their number between the workers, and never spins where descriptors run out.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
+
+use super::socket::Socket;
+use super::worker::Worker;
+use crate::logic::limits::{ACCEPT_BATCH_MAX, ACCEPT_PAUSE};
+
+/// Accepts on one listening socket until the worker drains.
+pub(crate) async fn run(worker: Rc<Worker>, fd: OwnedFd, listener: u16) -> io::Result<()> {
+    let accepting = fd.try_clone()?;
+    let watched = Socket::new(fd)?;
+    while readable_or_drained(&worker, &watched).await {
+        if worker.listener_is_full(listener) || accept_batch(&worker, &accepting, listener).is_err() {
+            monoio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+    // Connections that the kernel has queued by now would be reset by the close.
+    let _ = accept_batch(&worker, &accepting, listener);
+    Ok(())
+}
+
+/// True when there is something to accept, false when the worker drains.
+async fn readable_or_drained(worker: &Rc<Worker>, watched: &Socket) -> bool {
+    let timer = worker.timer().await;
+    let mut readable = pin!(watched.readable());
+    std::future::poll_fn(|cx| {
+        // The timer never fires; it is what a drain wakes this task by.
+        if worker.is_draining() || timer.expired() {
+            return Poll::Ready(false);
+        }
+        readable.as_mut().poll(cx).map(|_| true)
+    })
+    .await
+}
+
+/// Takes what is there, up to a limit: the loop above comes back for the rest after others had their turn.
+///
+/// # Errors
+/// Where there are no descriptors or no memory left: a pause is better than a spin.
+fn accept_batch(worker: &Rc<Worker>, listening: &OwnedFd, listener: u16) -> Result<(), Errno> {
+    for _ in 0..ACCEPT_BATCH_MAX {
+        match accept_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(socket) => worker.admit(socket, listener),
+            Err(Errno::AGAIN) => return Ok(()),
+            // The client left while it was queued: the next one may be there.
+            Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM) => {}
+            Err(error) => {
+                worker.stats.total(|totals| totals.accept_errors += 1);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! The one type that touches the runtime's I/O: a connected stream socket, TCP or unix.
+//!
+//! At most one read and one write are under way at a time. Both are started, then polled, so one task can wait for
+//! either, and a read can be left waiting while the connection idles in a pool: it is how a closed peer is noticed.
+//! Everything above speaks of `start_` and `poll_`; another ring could be measured by writing this file again.
+#![allow(
+    unsafe_code,
+    reason = "the runtime wants `&mut` for what are independent operations on one descriptor"
+)]
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller};
+use monoio::net::TcpStream;
+
+use super::buffers::Buf;
+
+/// What a finished read or write gives back. A read of zero bytes is the end of the stream.
+pub(crate) type Done = (io::Result<usize>, Buf);
+
+/// Linux's ECANCELED: what a cancelled read that had read nothing ends with.
+const ECANCELED: i32 = 125;
+
+/// Did a read end because it was cancelled, with nothing lost?
+pub(crate) fn is_cancelled(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(ECANCELED)
+}
+
+/// A connected stream socket.
+pub(crate) struct Socket {
+    shared: Rc<Shared>,
+    /// One long-lived task for each direction, made once a connection: starting an operation allocates nothing.
+    reader: Pin<Box<dyn Future<Output = ()>>>,
+    writer: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+struct Shared {
+    stream: UnsafeCell<TcpStream>,
+    read: Slot,
+    write: Slot,
+    canceller: RefCell<Option<Canceller>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// A buffer that waits for its operation to be started.
+    todo: Cell<Option<Buf>>,
+    done: Cell<Option<Done>>,
+    busy: Cell<bool>,
+}
+
+impl Slot {
+    /// The next buffer; pending while there is none. Nobody needs to be woken: whoever puts one in polls right after.
+    async fn next(&self) -> Buf {
+        std::future::poll_fn(|_| self.todo.take().map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    fn start(&self, buf: Buf) {
+        assert!(!self.busy.replace(true), "one operation a direction at a time");
+        self.todo.set(Some(buf));
+    }
+
+    fn finish(&self) -> Option<Done> {
+        let done = self.done.take()?;
+        self.busy.set(false);
+        Some(done)
+    }
+}
+
+impl Socket {
+    /// Takes over a connected socket.
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+        // The runtime's stream only ever calls recv, send, poll and close on it, which a unix socket has too.
+        let stream = TcpStream::from_std(std::net::TcpStream::from(fd))?;
+        let shared = Rc::new(Shared {
+            stream: UnsafeCell::new(stream),
+            read: Slot::default(),
+            write: Slot::default(),
+            canceller: RefCell::default(),
+        });
+        let reader = Box::pin(read_loop(Rc::clone(&shared)));
+        let writer = Box::pin(write_loop(Rc::clone(&shared)));
+        Ok(Self { shared, reader, writer })
+    }
+
+    /// Starts a read that appends to `buf`, which has room. It is queued at once.
+    pub(crate) fn start_read(&mut self, buf: Buf) {
+        self.shared.read.start(buf);
+        self.push_reader();
+    }
+
+    /// As [`Socket::start_read`], and [`Socket::cancel_read`] can take it back.
+    pub(crate) fn start_cancellable_read(&mut self, buf: Buf) {
+        self.shared.canceller.borrow_mut().get_or_insert_default();
+        self.start_read(buf);
+    }
+
+    /// The end of the read that was started.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
+        if let Some(done) = self.shared.read.finish() {
+            return Poll::Ready(done);
+        }
+        let _ = self.reader.as_mut().poll(cx);
+        self.shared.read.finish().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Asks for the read to end. It still has to be polled to its end: it may have read something.
+    pub(crate) fn cancel_read(&self) {
+        let mut canceller = self.shared.canceller.borrow_mut();
+        if let Some(armed) = canceller.take() {
+            armed.cancel();
+        }
+    }
+
+    /// Is a read under way that nobody has polled to its end?
+    pub(crate) fn is_reading(&self) -> bool {
+        self.shared.read.busy.get()
+    }
+
+    /// Did the peer of an idle connection close it, or send something that nobody asked for?
+    pub(crate) fn has_spoken(&mut self) -> bool {
+        self.poll_read(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Starts to write all of `buf`. It is queued at once.
+    pub(crate) fn start_write(&mut self, buf: Buf) {
+        self.shared.write.start(buf);
+        let _ = self.writer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// The end of the write: all of it, or an error. The buffer comes back with what was not written.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
+        if let Some(done) = self.shared.write.finish() {
+            return Poll::Ready(done);
+        }
+        let _ = self.writer.as_mut().poll(cx);
+        self.shared.write.finish().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Is a write under way?
+    pub(crate) fn is_writing(&self) -> bool {
+        self.shared.write.busy.get()
+    }
+
+    /// Says that nothing more will be sent; reading goes on.
+    pub(crate) fn shutdown_write(&self) {
+        let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Write);
+    }
+
+    /// Makes the close a reset: the peer must not take what it got for the whole.
+    pub(crate) fn reset_on_close(&self) {
+        let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(std::time::Duration::ZERO));
+    }
+
+    /// The peer's address; `None` on a unix socket.
+    pub(crate) fn peer_address(&self) -> Option<std::net::SocketAddr> {
+        rustix::net::getpeername(self.fd()).ok().flatten().and_then(|address| address.try_into().ok())
+    }
+
+    /// Waits until it can be written to: the end of a connect.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        // SAFETY: as in `read_loop`.
+        unsafe { &*self.shared.stream.get() }.writable(false).await
+    }
+
+    /// Waits until it can be read from.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        // SAFETY: as in `read_loop`.
+        unsafe { &*self.shared.stream.get() }.readable(false).await
+    }
+
+    /// The error that a connect ended with.
+    pub(crate) fn take_error(&self) -> io::Result<()> {
+        rustix::net::sockopt::socket_error(self.fd())?.map_err(io::Error::from)
+    }
+
+    /// Gives the descriptor back. `None`, and the connection closes, where an operation is still under way.
+    pub(crate) fn into_fd(self) -> Option<OwnedFd> {
+        let Self { shared, reader, writer } = self;
+        if shared.read.busy.get() || shared.write.busy.get() {
+            return None;
+        }
+        drop((reader, writer));
+        let stream = Rc::into_inner(shared)?.stream.into_inner();
+        let fd = stream.into_raw_fd();
+        // SAFETY: the stream has just given up the descriptor, and nobody else owns it.
+        Some(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    fn fd(&self) -> impl std::os::fd::AsFd + '_ {
+        // SAFETY: as in `read_loop`; the descriptor stays open while `self` is borrowed.
+        unsafe { std::os::fd::BorrowedFd::borrow_raw((*self.shared.stream.get()).as_raw_fd()) }
+    }
+
+    /// Queues what was started. Whoever polls next brings the waker that counts.
+    fn push_reader(&mut self) {
+        let _ = self.reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+async fn read_loop(shared: Rc<Shared>) {
+    loop {
+        let buf = shared.read.next().await;
+        let handle = shared.canceller.borrow().as_ref().map(Canceller::handle);
+        // SAFETY: the runtime's read, write and poll take the descriptor out of the stream when they are called, and keep
+        // no reference to it; the stream lives as long as `shared`, and all of this is on one thread. The runtime splits
+        // its own streams in the same way.
+        let stream = unsafe { &mut *shared.stream.get() };
+        let done = match handle {
+            Some(handle) => stream.cancelable_read(buf, handle).await,
+            None => stream.read(buf).await,
+        };
+        shared.read.done.set(Some(done));
+    }
+}
+
+async fn write_loop(shared: Rc<Shared>) {
+    loop {
+        let mut buf = shared.write.next().await;
+        let total = buf.len();
+        let mut result = Ok(total);
+        let mut left = total;
+        while left > 0 {
+            // SAFETY: as in `read_loop`.
+            let stream = unsafe { &mut *shared.stream.get() };
+            let (written, back) = stream.write(buf).await;
+            buf = back;
+            match written {
+                Ok(0) => {
+                    result = Err(io::ErrorKind::WriteZero.into());
+                    break;
+                }
+                Ok(count) => {
+                    left -= count;
+                    buf.advance(count);
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        shared.write.done.set(Some((result, buf)));
+    }
+}

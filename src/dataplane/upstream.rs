@@ -1,0 +1,163 @@
+//! Connections to nodes: opened, pooled last-in-first-out, and given up when the node has spoken out of turn.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockAddr, Type};
+
+use super::buffers::{Buf, Size};
+use super::socket::Socket;
+use super::timers::{Ms, to_ms};
+use crate::logic::limits::{UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
+use crate::shared::node::{Node, NodeAddress};
+use crate::shared::report::{Durations, new_durations};
+
+/// One node as one worker knows it.
+pub(crate) struct LocalNode {
+    pub(crate) node: Arc<Node>,
+    idle: RefCell<Vec<Idle>>,
+    /// Bytes of the responses of late: how large a buffer the next read gets.
+    response_bytes: Cell<usize>,
+    durations: RefCell<Option<(Durations, Durations)>>,
+}
+
+/// An open connection that nobody uses. A read is under way on it: the node closing it is seen there.
+struct Idle {
+    socket: Socket,
+    until: Ms,
+}
+
+/// A connection that carries a request.
+pub(crate) struct Connection {
+    pub(crate) socket: Socket,
+    /// Has it carried one before?
+    pub(crate) reused: bool,
+    /// How long opening it took; zero for one from the pool.
+    pub(crate) connect: Duration,
+}
+
+impl LocalNode {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, idle: RefCell::default(), response_bytes: Cell::new(0), durations: RefCell::default() }
+    }
+
+    /// The connection that was used last, if it is still good.
+    pub(crate) fn take_idle(&self, now: Ms) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(Idle { mut socket, until }) = idle.pop() {
+            if until > now && !socket.has_spoken() {
+                return Some(Connection { socket, reused: true, connect: Duration::ZERO });
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose framing has proved it clean. `keep_alive_s`: how long the node says it will.
+    pub(crate) fn give_idle(&self, mut socket: Socket, keep_alive_s: Option<u32>, now: Ms) {
+        // A second less than the node keeps it: a request on its way must not meet the close.
+        let said = keep_alive_s.map(|seconds| Duration::from_secs(u64::from(seconds.saturating_sub(1))));
+        let keep = said.map_or(UPSTREAM_IDLE, |said| said.min(UPSTREAM_IDLE));
+        let mut idle = self.idle.borrow_mut();
+        if keep.is_zero() || idle.len() >= UPSTREAM_IDLE_MAX {
+            return;
+        }
+        self.start_read(&mut socket);
+        idle.push(Idle { socket, until: now + to_ms(keep) });
+    }
+
+    /// Starts the read that a response will arrive in.
+    pub(crate) fn start_read(&self, socket: &mut Socket) {
+        socket.start_read(Buf::new(Size::fitting(self.response_bytes.get()).min(Size::Medium)));
+    }
+
+    /// Closes what the node closed, and what was not needed for too long.
+    pub(crate) fn sweep(&self, now: Ms) {
+        self.idle.borrow_mut().retain_mut(|idle| idle.until > now && !idle.socket.has_spoken());
+    }
+
+    /// Remembers how large a response was, to read the next one into a buffer that fits.
+    pub(crate) fn saw_response(&self, bytes: usize) {
+        // Falls slowly, so that a small response between large ones does not make the next large one two reads.
+        let decayed = self.response_bytes.get() - self.response_bytes.get() / 8;
+        self.response_bytes.set(decayed.max(bytes));
+    }
+
+    pub(crate) fn record(&self, duration_us: u64) {
+        self.with_durations(|(durations, _)| durations.saturating_record(duration_us.max(1)));
+    }
+
+    pub(crate) fn record_connect(&self, connect: Duration) {
+        let connect_us = u64::try_from(connect.as_micros()).unwrap_or(u64::MAX);
+        self.with_durations(|(_, connects)| connects.saturating_record(connect_us.max(1)));
+    }
+
+    fn with_durations(&self, change: impl FnOnce(&mut (Durations, Durations))) {
+        change(self.durations.borrow_mut().get_or_insert_with(|| (new_durations(), new_durations())));
+    }
+
+    /// What was recorded since the last call.
+    pub(crate) fn take_durations(&self) -> Option<(Durations, Durations)> {
+        let mut durations = self.durations.borrow_mut();
+        let recorded =
+            durations.as_ref().is_some_and(|(all, connects)| !all.is_empty() || !connects.is_empty());
+        if recorded { durations.replace((new_durations(), new_durations())) } else { None }
+    }
+}
+
+/// One request in flight on a node: counted exactly, however it ends.
+pub(crate) struct InFlight(Rc<LocalNode>);
+
+impl InFlight {
+    pub(crate) fn begin(node: &Rc<LocalNode>) -> Self {
+        node.node.begin();
+        Self(Rc::clone(node))
+    }
+
+    pub(crate) fn node(&self) -> &Rc<LocalNode> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.node.end();
+    }
+}
+
+/// Opens a connection. The future may be dropped at any time: the descriptor closes with it.
+pub(crate) async fn connect(address: &NodeAddress) -> io::Result<Connection> {
+    let began = Instant::now();
+    let (fd, waiting) = begin_connect(address)?;
+    let socket = Socket::new(fd)?;
+    if waiting {
+        socket.writable().await?;
+        socket.take_error()?;
+    }
+    Ok(Connection { socket, reused: false, connect: began.elapsed() })
+}
+
+/// A non-blocking connect(2): (the socket, whether its outcome has to be waited for).
+fn begin_connect(address: &NodeAddress) -> io::Result<(OwnedFd, bool)> {
+    let (domain, protocol, to) = match address {
+        NodeAddress::Tcp(address) => {
+            (Domain::for_address(*address), Some(Protocol::TCP), SockAddr::from(*address))
+        }
+        NodeAddress::Unix(path) => (Domain::UNIX, None, SockAddr::unix(path)?),
+        NodeAddress::Unresolved(_) => return Err(io::ErrorKind::NotFound.into()),
+    };
+    let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), protocol)?;
+    if protocol.is_some() {
+        socket.set_tcp_nodelay(true)?;
+    }
+    match socket.connect(&to) {
+        Ok(()) => Ok((socket.into(), false)),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Ok((socket.into(), true))
+        }
+        Err(error) => Err(error),
+    }
+}

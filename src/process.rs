@@ -1,0 +1,275 @@
+//! The story of the process, and the only file that knows every plane: bind, start, serve, drain, end.
+
+mod banner;
+mod bind;
+mod descriptors;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Settings;
+use crate::config::settings::DriverChoice;
+use crate::control::registry::first_snapshot;
+use crate::dataplane::driver::{Choice, Wanted};
+use crate::dataplane::worker::{self, Assignment, Loads};
+use crate::logic::limits::REPORTS_MAX;
+use crate::shared::log_channel::{LogSender, log_channel};
+use crate::shared::mailbox::{Command, Inbox, Mailbox, mailbox};
+use crate::shared::report::Report;
+use crate::shared::run_state::{Phase, RunState};
+use crate::shared::snapshot::Published;
+use crate::telemetry::about::{About, Bound, Configuration, config_hash};
+use crate::telemetry::access_log::{self, AccessLogHandle};
+use crate::telemetry::admin::{self, Admin, Patience};
+use crate::telemetry::collector::Collector;
+
+/// After the grace of a drain, how long workers may take to cut what is left.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Balances with these settings until a signal ends it.
+pub fn run(settings: Settings) -> ExitCode {
+    let cores = usable_cores();
+    let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
+    for warning in descriptors::prepare(&settings) {
+        eprintln!("warning: {warning}");
+    }
+    let sockets = match bind::all(&settings, workers) {
+        Ok(sockets) => sockets,
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended =
+        runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), sockets, cores, workers)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The cores that this process may use, by number.
+fn usable_cores() -> Vec<usize> {
+    let set = rustix::thread::sched_getaffinity(None).unwrap_or_default();
+    let cores: Vec<_> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect();
+    // A kernel that does not say has one core at least.
+    if cores.is_empty() { vec![0] } else { cores }
+}
+
+/// What the workers and everybody else meet in.
+struct Meeting {
+    published: Published,
+    mailboxes: Vec<Mailbox>,
+    reports: Receiver<Report>,
+    /// Ends when the last worker has.
+    workers_end: mpsc::Receiver<()>,
+    driver: Choice,
+}
+
+async fn live(
+    settings: Arc<Settings>,
+    sockets: bind::Sockets,
+    cores: Vec<usize>,
+    workers: usize,
+) -> io::Result<()> {
+    let mut signals = Signals::catch()?;
+    let (registry, snapshot) = first_snapshot(Arc::clone(&settings)).await;
+    let published = Published::new(snapshot);
+    let (log_sender, log_receiver) = log_channel();
+    let log =
+        settings.access_log.as_ref().map(|log| access_log::start(&log.target, log_receiver)).transpose()?;
+    let bind::Sockets { listeners, addresses, admin } = sockets;
+    let mut meeting = start_workers(&settings, published, listeners, &cores, workers, &log_sender)?;
+    drop(log_sender);
+
+    let run_state = RunState::default();
+    run_state.advance(Phase::Running);
+    let collector =
+        Collector::start(meeting.reports.clone(), meeting.mailboxes.clone(), meeting.published.clone())?;
+    let about = about(&meeting.driver, workers, &settings, &addresses);
+    banner::print(&about, &meeting.published.current(), admin.as_ref());
+    let (_configuration, configuration) = watch::channel(Configuration {
+        settings: Arc::clone(&settings),
+        hash: config_hash(settings.source.text.as_bytes()),
+        reloaded_ms: None,
+    });
+    if let Some(listener) = admin {
+        let admin = Admin {
+            about,
+            configuration,
+            collector,
+            published: meeting.published.clone(),
+            run_state: run_state.clone(),
+            log: log.as_ref().map(AccessLogHandle::counters),
+            patience: Patience::default(),
+        };
+        tokio::spawn(admin::serve(listener, admin));
+    }
+    tokio::spawn(registry.follow(meeting.published.clone()));
+
+    signals.serve_until_told(log.as_ref(), &mut meeting.workers_end).await;
+    run_state.advance(Phase::Draining);
+    drain(&settings, &mut meeting, &mut signals, &run_state).await;
+    bind::remove_unix_sockets(&settings);
+    if log.is_some_and(|log| !log.finish()) {
+        eprintln!("warning: the access log's target did not take its last lines");
+    }
+    Ok(())
+}
+
+fn about(driver: &Choice, workers: usize, settings: &Settings, addresses: &[Vec<String>]) -> About {
+    let bound = |(listener, addresses): (&crate::config::settings::Listener, &Vec<String>)| Bound {
+        name: Arc::clone(&listener.name),
+        addresses: addresses.clone(),
+    };
+    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    About {
+        version: env!("CARGO_PKG_VERSION"),
+        driver: driver.name.into(),
+        driver_reason: driver.detail.as_str().into(),
+        workers,
+        started_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+        listeners: settings.listeners.iter().zip(addresses).map(bound).collect(),
+    }
+}
+
+/// Starts one thread a worker, and waits until all accept.
+fn start_workers(
+    settings: &Settings,
+    published: Published,
+    mut sockets: Vec<bind::WorkerSockets>,
+    cores: &[usize],
+    workers: usize,
+    log: &LogSender,
+) -> io::Result<Meeting> {
+    let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
+        (0..workers).map(|_| mailbox()).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+    let limits: Vec<_> = settings.listeners.iter().map(|listener| listener.max_connections).collect();
+    let loads = Arc::new(Loads::new(workers, &limits));
+    let (report_sender, reports) = bounded(REPORTS_MAX);
+    let (ready, readiness) = bounded(workers);
+    let (alive, workers_end) = mpsc::channel(1);
+    for (index, inbox) in inboxes.into_iter().enumerate() {
+        let assignment = Assignment {
+            index,
+            core: (workers <= cores.len()).then(|| cores[index % cores.len()]),
+            driver: wanted(settings.driver),
+            sockets: std::mem::take(&mut sockets[index]),
+            published: published.clone(),
+            inbox,
+            workers: mailboxes.clone(),
+            loads: Arc::clone(&loads),
+            reports: report_sender.clone(),
+            log: log.clone(),
+            ready: ready.clone(),
+        };
+        let alive = alive.clone();
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            let _alive = alive;
+            worker::run(assignment);
+        })?;
+    }
+    let driver = wait_until_ready(&readiness, workers, ready)?;
+    Ok(Meeting { published, mailboxes, reports, workers_end, driver })
+}
+
+/// All workers accept, or one says why it cannot.
+fn wait_until_ready(
+    readiness: &Receiver<io::Result<Choice>>,
+    workers: usize,
+    ready: Sender<io::Result<Choice>>,
+) -> io::Result<Choice> {
+    drop(ready);
+    let mut driver = None;
+    for _ in 0..workers {
+        let answer = readiness.recv().map_err(|_| io::Error::other("a worker ended before it was ready"))?;
+        let choice = answer.map_err(|error| {
+            let cure = crate::dataplane::driver::cure(&error);
+            io::Error::new(error.kind(), format!("a worker cannot start: {error}; {cure}"))
+        })?;
+        driver = Some(choice);
+    }
+    driver.ok_or_else(|| io::Error::other("there are no workers"))
+}
+
+fn wanted(choice: DriverChoice) -> Wanted {
+    match choice {
+        DriverChoice::Auto => Wanted::Auto,
+        DriverChoice::IoUring => Wanted::IoUring,
+        DriverChoice::Epoll => Wanted::Epoll,
+    }
+}
+
+/// Lets what is in flight finish, for as long as `grace`; a second signal ends the wait.
+async fn drain(settings: &Settings, meeting: &mut Meeting, signals: &mut Signals, run_state: &RunState) {
+    let send = |command: fn() -> Command| {
+        for mailbox in &meeting.mailboxes {
+            let _ = mailbox.send(command());
+        }
+    };
+    send(|| Command::Drain);
+    tokio::select! {
+        _ = meeting.workers_end.recv() => return,
+        () = tokio::time::sleep(settings.grace) => eprintln!("grace of {:?} is over: cutting what is left", settings.grace),
+        () = signals.end() => eprintln!("told again: cutting what is left"),
+    }
+    run_state.advance(Phase::Stopping);
+    send(|| Command::Stop);
+    let _ = tokio::time::timeout(STOP_TIMEOUT, meeting.workers_end.recv()).await;
+}
+
+/// The signals of the contract.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    reopen: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// TERM or INT.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Obeys signals until one ends the process, or a worker has ended that should not.
+    async fn serve_until_told(
+        &mut self,
+        log: Option<&AccessLogHandle>,
+        workers_end: &mut mpsc::Receiver<()>,
+    ) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return eprintln!("draining: told to end by TERM"),
+                _ = self.interrupt.recv() => return eprintln!("draining: told to end by INT"),
+                _ = workers_end.recv() => return eprintln!("error: all workers have ended"),
+                _ = self.hang_up.recv() => {
+                    eprintln!("HUP: this version reads its configuration at start only; restart it to change that");
+                }
+                _ = self.reopen.recv() => if let Some(log) = log { log.reopen() },
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Binds every address before anything starts, and names all that cannot be bound at once.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Settings;
+use crate::config::settings::BindAddress;
+use crate::logic::limits::BACKLOG;
+
+/// The listening sockets of one worker, with the listener that each belongs to.
+pub(super) type WorkerSockets = Vec<(u16, OwnedFd)>;
+
+/// Everything that listens.
+pub(super) struct Sockets {
+    /// By worker.
+    pub(super) listeners: Vec<WorkerSockets>,
+    /// By listener, its addresses as text, with the real port where the file says 0.
+    pub(super) addresses: Vec<Vec<String>>,
+    /// The admin API's.
+    pub(super) admin: Option<TcpListener>,
+}
+
+/// Binds them. On TCP each worker gets a socket of its own, and the kernel deals the connections out (SO_REUSEPORT).
+pub(super) fn all(settings: &Settings, workers: usize) -> Result<Sockets, Vec<String>> {
+    let mut sockets =
+        Sockets { listeners: (0..workers).map(|_| Vec::new()).collect(), addresses: Vec::new(), admin: None };
+    let mut errors = Vec::new();
+    for (index, listener) in settings.listeners.iter().enumerate() {
+        let mut addresses = Vec::new();
+        for bind in &listener.binds {
+            match sockets_of(bind, workers) {
+                Ok((address, fds)) => {
+                    addresses.push(address);
+                    let index = u16::try_from(index).unwrap_or(u16::MAX);
+                    sockets.listeners.iter_mut().zip(fds).for_each(|(worker, fd)| worker.push((index, fd)));
+                }
+                Err(error) => {
+                    errors.push(explain(bind, &format!("listeners.{}.bind", listener.name), &error))
+                }
+            }
+        }
+        sockets.addresses.push(addresses);
+    }
+    if let Some(admin) = &settings.admin {
+        match exclusive(admin.bind).and_then(listen) {
+            Ok(listener) => sockets.admin = Some(listener),
+            Err(error) => errors.push(explain(&BindAddress::Tcp(admin.bind), "admin.bind", &error)),
+        }
+    }
+    if errors.is_empty() { Ok(sockets) } else { Err(errors) }
+}
+
+/// Removes the files of our unix sockets: whoever comes next could not tell them from live ones.
+pub(super) fn remove_unix_sockets(settings: &Settings) {
+    for bind in settings.listeners.iter().flat_map(|listener| &listener.binds) {
+        if let BindAddress::Unix(path) = bind {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The address as text, and one socket for each worker.
+fn sockets_of(bind: &BindAddress, workers: usize) -> io::Result<(String, Vec<OwnedFd>)> {
+    match bind {
+        BindAddress::Tcp(address) => {
+            let address = claim(*address)?;
+            let fds = (0..workers).map(|_| shared(address).map(OwnedFd::from)).collect::<io::Result<_>>()?;
+            Ok((address.to_string(), fds))
+        }
+        BindAddress::Unix(path) => {
+            let listener = unix(path)?;
+            let fds =
+                (0..workers).map(|_| listener.try_clone().map(OwnedFd::from)).collect::<io::Result<_>>()?;
+            Ok((bind.to_string(), fds))
+        }
+    }
+}
+
+/// Makes sure that nobody listens there: SO_REUSEPORT would let us share the port of another balancer, and take half of
+/// its connections without a word.
+fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
+    let socket = exclusive(address)?;
+    socket.listen(1)?;
+    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn exclusive(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // An IPv4 address of its own may stand beside it in the file.
+        socket.set_only_v6(address.ip().is_loopback() || !address.ip().is_unspecified())?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn shared(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(address.ip().is_loopback() || !address.ip().is_unspecified())?;
+    }
+    // Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket) -> io::Result<TcpListener> {
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A file that nobody listens on is left over from a process that was killed.
+fn unix(path: &Path) -> io::Result<UnixListener> {
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if UnixStream::connect(path).is_ok() {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What cannot be bound, why, and by which key or command that changes.
+fn explain(bind: &BindAddress, key: &str, error: &io::Error) -> String {
+    let cure = match (error.kind(), bind) {
+        (io::ErrorKind::AddrInUse, BindAddress::Tcp(address)) => format!(
+            "another process listens there (`ss -ltnp 'sport = :{}'` names it): end it, or change `{key}`",
+            address.port()
+        ),
+        (io::ErrorKind::AddrInUse, BindAddress::Unix(_)) => {
+            format!("another process listens there: end it, or change `{key}`")
+        }
+        (io::ErrorKind::PermissionDenied, BindAddress::Tcp(address)) if address.port() < 1024 => {
+            format!("ports below 1024 need CAP_NET_BIND_SERVICE: grant it, or change `{key}`")
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => {
+            format!("no interface of this host has the address: change `{key}`")
+        }
+        _ => format!("change `{key}`"),
+    };
+    format!("cannot listen on {bind}: {error}\n  help: {cure}")
+}

@@ -1,0 +1,197 @@
+//! The configuration in force, as JSON under the keys of the file.
+//!
+//! Values of header conditions and header edits are left out: operators put credentials there. Of files that
+//! hold secrets only the path is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::Admin;
+use super::lists::{host_text, path_text, strategy_word};
+use crate::config::Settings;
+use crate::config::settings::{
+    AccessLogSettings, BackendSettings, DriverChoice, Listener, LogTarget, Server, ServerHost,
+};
+use crate::logic::access::LogFormat;
+use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::route::{Action, Edits, Rewrite, Route};
+
+/// What stands in place of a value that may be a secret.
+const WITHHELD: &str = "(withheld)";
+
+pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
+    let settings = Arc::clone(&admin.configuration.borrow().settings);
+    super::json(StatusCode::OK, &whole(&settings))
+}
+
+fn whole(settings: &Settings) -> Value {
+    json!({
+        "workers": settings.workers.map_or_else(|| json!("auto"), |workers| json!(workers)),
+        "driver": driver(settings.driver),
+        "grace": duration(settings.grace),
+        "trusted_proxies": settings.trusted_proxies,
+        "access_log": settings.access_log.as_ref().map_or_else(|| json!("off"), access_log),
+        "listeners": by_name(&settings.listeners, |listener| &listener.name, listener),
+        "limits": limits(&settings.limits),
+        "timeouts": timeouts(&settings.timeouts),
+        "routes": settings.routes.iter().map(|(_, route)| self::route(route, settings)).collect::<Vec<_>>(),
+        "backends": by_name(&settings.backends, |backend| &backend.name, backend),
+        "admin": settings.admin.as_ref().map(|admin| json!({
+            "bind": admin.bind,
+            "writable": admin.writable,
+            "token_file": admin.token_file,
+        })),
+    })
+}
+
+fn by_name<T>(all: &[T], name: impl Fn(&T) -> &str, view: impl Fn(&T) -> Value) -> Map<String, Value> {
+    all.iter().map(|one| (name(one).to_owned(), view(one))).collect()
+}
+
+fn driver(driver: DriverChoice) -> &'static str {
+    match driver {
+        DriverChoice::Auto => "auto",
+        DriverChoice::IoUring => "io_uring",
+        DriverChoice::Epoll => "epoll",
+    }
+}
+
+fn access_log(log: &AccessLogSettings) -> Value {
+    let path = match &log.target {
+        LogTarget::Stdout => "stdout".into(),
+        LogTarget::Stderr => "stderr".into(),
+        LogTarget::File(path) => path.to_string_lossy(),
+    };
+    let format = match log.format {
+        LogFormat::Json => "json",
+        LogFormat::Combined => "combined",
+    };
+    json!({ "path": path, "format": format, "sample": log.sample })
+}
+
+fn listener(listener: &Listener) -> Value {
+    json!({
+        "bind": listener.binds.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "protocol": "http",
+        "max_connections": listener.max_connections.map_or(0, usize::from),
+    })
+}
+
+/// Sizes in bytes.
+fn limits(limits: &MessageLimits) -> Value {
+    json!({
+        "head": limits.head_bytes_max,
+        "headers": limits.fields_max,
+        "uri": limits.uri_bytes_max,
+        "body": limits.body_bytes_max.map_or_else(|| json!("none"), |bytes| json!(bytes)),
+    })
+}
+
+fn timeouts(timeouts: &Timeouts) -> Value {
+    json!({
+        "client_head": duration(timeouts.client_head),
+        "client_idle": duration(timeouts.client_idle),
+        "client_body": duration(timeouts.client_body),
+        "connect": duration(timeouts.connect),
+        "response_head": duration(timeouts.response_head),
+        "body": duration(timeouts.body),
+        "tunnel_idle": duration(timeouts.tunnel_idle),
+    })
+}
+
+/// As the file has it: `10s`, `250ms`.
+fn duration(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+fn route(route: &Route, settings: &Settings) -> Value {
+    let matcher = &route.matcher;
+    let mut view = json!({
+        "name": route.name.as_ref(),
+        "host": host_text(&matcher.host),
+        "path": path_text(&matcher.path),
+        "methods": matcher.methods,
+        "headers": withheld(&matcher.fields),
+        "listeners": matcher.listeners.as_ref().map(|all| {
+            let name = |at: usize| settings.listeners.get(at).map(|listener| listener.name.as_ref());
+            all.iter().map(|index| name(usize::from(index.0))).collect::<Vec<_>>()
+        }),
+        "request_headers": edits(&route.request_edits),
+        "response_headers": edits(&route.response_edits),
+        "timeouts": timeouts(&route.timeouts),
+    });
+    let (key, action) = action(&route.action, settings);
+    view[key] = action;
+    if let Action::Forward { rewrite, .. } = &route.action {
+        view["rewrite"] = self::rewrite(rewrite);
+    }
+    view
+}
+
+fn action(action: &Action, settings: &Settings) -> (&'static str, Value) {
+    match action {
+        Action::Forward { backend, .. } => (
+            "backend",
+            json!(settings.backends.get(usize::from(backend.0)).map(|backend| backend.name.as_ref())),
+        ),
+        Action::Redirect { to, status } => ("redirect", json!({ "to": to, "status": status })),
+        Action::Respond { status, body } => {
+            ("respond", json!({ "status": status, "body": String::from_utf8_lossy(body) }))
+        }
+    }
+}
+
+fn rewrite(rewrite: &Rewrite) -> Value {
+    json!({ "strip_prefix": rewrite.strip_prefix, "add_prefix": rewrite.add_prefix, "host": rewrite.host })
+}
+
+fn edits(edits: &Edits) -> Value {
+    json!({ "set": withheld(&edits.set), "add": withheld(&edits.add), "remove": edits.remove })
+}
+
+fn withheld(fields: &[(Box<str>, Box<str>)]) -> Map<String, Value> {
+    fields.iter().map(|(name, _)| (name.to_string(), json!(WITHHELD))).collect()
+}
+
+fn backend(backend: &BackendSettings) -> Value {
+    json!({
+        "strategy": strategy_word(backend.strategy),
+        "servers": backend.servers.iter().map(server).collect::<Vec<_>>(),
+    })
+}
+
+fn server(server: &Server) -> Value {
+    let url = match &server.host {
+        ServerHost::Address(address) => format!("http://{address}"),
+        ServerHost::Name(name, port) => format!("http://{name}:{port}"),
+        ServerHost::Unix(path) => format!("unix:{}", path.display()),
+    };
+    json!({ "url": url, "weight": server.weight })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_the_file() {
+        assert_eq!(duration(Duration::from_secs(3600)), "3600s");
+        assert_eq!(duration(Duration::from_millis(1250)), "1250ms");
+        assert_eq!(duration(Duration::ZERO), "0s");
+    }
+
+    #[test]
+    fn values_of_header_edits_are_not_told() {
+        let set = vec![("authorization".into(), "Bearer s3cret".into())];
+        let view = edits(&Edits { set, ..Edits::default() }).to_string();
+        assert!(view.contains("authorization") && !view.contains("s3cret"), "{view}");
+    }
+}

@@ -1,0 +1,330 @@
+//! All that the workers counted since the start, merged by the names of the configuration.
+//!
+//! It knows no clock: `now_ms` is an argument, in milliseconds since the collector began.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+use super::buckets::Buckets;
+use super::window::{Quantiles, Window};
+use crate::logic::limits::WINDOW_SECONDS;
+use crate::shared::node::Node;
+use crate::shared::report::{ListenerCounts, NodeCounts, Report, RouteCounts, Totals};
+
+/// The numbers. One entry for each name that saw something: as many as the configuration has, whatever clients
+/// send.
+#[derive(Debug)]
+pub struct Ledger {
+    routes: BTreeMap<RouteKey, RouteLedger>,
+    nodes: BTreeMap<Arc<str>, NodeLedger>,
+    connects: BTreeMap<Arc<str>, Buckets>,
+    listeners: BTreeMap<Arc<str>, ListenerLedger>,
+    totals: Totals,
+    /// The newest ticket that each worker answered.
+    answered: Vec<u64>,
+}
+
+/// What requests are told apart by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteKey {
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// Name of the route; empty where none matched.
+    pub route: Arc<str>,
+    /// Name of the backend; empty where the balancer answered itself.
+    pub backend: Arc<str>,
+}
+
+/// Requests under one [`RouteKey`].
+#[derive(Debug, Default)]
+pub struct RouteLedger {
+    /// How many for each status; 0 is a client that left before it got one.
+    pub codes: BTreeMap<u16, u64>,
+    /// From the request's head to the end of the response, since the start.
+    pub durations: Buckets,
+    /// The same of late.
+    pub window: Window,
+}
+
+/// Requests of one node.
+#[derive(Debug)]
+pub struct NodeLedger {
+    /// Whose they are. Gone, when nobody has the node any more: then the entry goes too.
+    node: Weak<Node>,
+    /// From the request sent to the end of the response, since the node is there.
+    pub durations: Buckets,
+    /// The same of late.
+    pub window: Window,
+    /// Opening connections, since the node is there.
+    pub connects: Buckets,
+    /// `(now_ms, requests_total)` of each second: rates come from the exact counter, not from report times.
+    samples: VecDeque<(u64, u64)>,
+}
+
+/// Connections of one listener.
+#[derive(Debug, Default)]
+pub struct ListenerLedger {
+    /// Accepted since the start.
+    pub accepted: u64,
+    /// Open, by worker, as each last said.
+    open: BTreeMap<usize, u64>,
+}
+
+impl ListenerLedger {
+    /// Open now, over all workers.
+    pub fn open(&self) -> u64 {
+        self.open.values().sum()
+    }
+}
+
+impl Ledger {
+    /// An empty one, for so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            routes: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            connects: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            totals: Totals::default(),
+            answered: vec![0; workers],
+        }
+    }
+
+    /// Adds one report.
+    pub fn merge(&mut self, report: Report, now_ms: u64) {
+        let Report { worker, ticket, routes, nodes, listeners, totals } = report;
+        routes.into_iter().for_each(|counts| self.merge_route(counts, now_ms));
+        nodes.into_iter().for_each(|counts| self.merge_node(counts, now_ms));
+        listeners.into_iter().for_each(|counts| self.merge_listener(worker, counts));
+        add(&mut self.totals, totals);
+        if let Some(answered) = self.answered.get_mut(worker) {
+            *answered = ticket.max(*answered);
+        }
+    }
+
+    /// Once a second: takes a sample of each node's counter, and forgets nodes that are no more.
+    pub fn tick<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Arc<Node>>, now_ms: u64) {
+        self.nodes.retain(|_, entry| entry.node.strong_count() > 0);
+        for node in nodes {
+            self.node_entry(node).sample(node.requests_total(), now_ms);
+        }
+        self.routes.values_mut().for_each(|entry| entry.window.forget(now_ms / 1000));
+        self.nodes.values_mut().for_each(|entry| entry.window.forget(now_ms / 1000));
+    }
+
+    /// The newest ticket that this worker answered.
+    pub fn answered(&self, worker: usize) -> u64 {
+        self.answered.get(worker).copied().unwrap_or(0)
+    }
+
+    /// Requests by listener, route and backend.
+    pub fn routes(&self) -> impl Iterator<Item = (&RouteKey, &RouteLedger)> {
+        self.routes.iter()
+    }
+
+    /// What is known of a node, by its id; `None` before its first second and its first request.
+    pub fn node(&self, id: &str) -> Option<&NodeLedger> {
+        self.nodes.get(id)
+    }
+
+    /// Opening connections to the nodes of each backend, those that are gone too.
+    pub fn connects(&self) -> impl Iterator<Item = (&Arc<str>, &Buckets)> {
+        self.connects.iter()
+    }
+
+    /// Connections of a listener, by its name; `None` before the first report.
+    pub fn listener(&self, name: &str) -> Option<&ListenerLedger> {
+        self.listeners.get(name)
+    }
+
+    /// The rest, over all workers.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    fn merge_route(&mut self, counts: RouteCounts, now_ms: u64) {
+        let RouteCounts { listener, route, backend, codes, durations } = counts;
+        let entry = self.routes.entry(RouteKey { listener, route, backend }).or_default();
+        for (code, count) in codes {
+            *entry.codes.entry(code).or_default() += count;
+        }
+        entry.durations.add(&durations);
+        entry.window.add(&durations, now_ms / 1000);
+    }
+
+    fn merge_node(&mut self, counts: NodeCounts, now_ms: u64) {
+        let NodeCounts { node, durations, connects } = counts;
+        self.connects.entry(Arc::clone(&node.backend)).or_default().add(&connects);
+        let entry = self.node_entry(&node);
+        entry.durations.add(&durations);
+        entry.window.add(&durations, now_ms / 1000);
+        entry.connects.add(&connects);
+    }
+
+    fn merge_listener(&mut self, worker: usize, counts: ListenerCounts) {
+        let entry = self.listeners.entry(counts.listener).or_default();
+        entry.accepted += counts.accepted;
+        entry.open.insert(worker, counts.open);
+    }
+
+    /// The entry of a node; a new one where another node had this id before and is gone from the snapshot.
+    fn node_entry(&mut self, node: &Arc<Node>) -> &mut NodeLedger {
+        self.nodes.entry(Arc::clone(&node.id)).or_insert_with(|| NodeLedger::new(node))
+    }
+}
+
+impl NodeLedger {
+    fn new(node: &Arc<Node>) -> Self {
+        Self {
+            node: Arc::downgrade(node),
+            durations: Buckets::default(),
+            window: Window::default(),
+            connects: Buckets::default(),
+            samples: VecDeque::new(),
+        }
+    }
+
+    fn sample(&mut self, requests: u64, now_ms: u64) {
+        // One sample stands at or before the window's edge, so that the rate spans the whole window.
+        while self.samples.get(1).is_some_and(|&(at_ms, _)| at_ms + WINDOW_SECONDS * 1000 <= now_ms) {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((now_ms, requests));
+    }
+
+    /// Requests a second over the window, given the counter as it stands now.
+    pub fn rps(&self, requests: u64, now_ms: u64) -> f64 {
+        match self.samples.front() {
+            Some(&(at_ms, before)) if now_ms > at_ms => {
+                requests.saturating_sub(before) as f64 * 1000.0 / (now_ms - at_ms) as f64
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Quantiles of its durations of late.
+    pub fn quantiles(&self, now_ms: u64) -> Option<Quantiles> {
+        self.window.quantiles(now_ms / 1000)
+    }
+}
+
+impl RouteLedger {
+    /// Requests since the start.
+    pub fn requests(&self) -> u64 {
+        self.codes.values().sum()
+    }
+}
+
+fn add(sum: &mut Totals, more: Totals) {
+    let Totals { bytes_in, bytes_out, retries, log_lines_dropped, reports_dropped, panics, accept_errors } =
+        more;
+    sum.bytes_in += bytes_in;
+    sum.bytes_out += bytes_out;
+    sum.retries += retries;
+    sum.log_lines_dropped += log_lines_dropped;
+    sum.reports_dropped += reports_dropped;
+    sum.panics += panics;
+    sum.accept_errors += accept_errors;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::shared::node::{NodeAddress, Origin};
+    use crate::shared::report::new_durations;
+
+    fn node(backend: &str, port: u16) -> Arc<Node> {
+        let address = NodeAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+        Arc::new(Node::new(backend.into(), address, Origin::Static))
+    }
+
+    fn route(route: &str, codes: &[(u16, u64)]) -> RouteCounts {
+        let mut durations = new_durations();
+        codes.iter().for_each(|&(_, count)| durations.record_n(1000, u32::try_from(count).unwrap()).unwrap());
+        RouteCounts {
+            listener: "web".into(),
+            route: route.into(),
+            backend: "api".into(),
+            codes: codes.to_vec(),
+            durations,
+        }
+    }
+
+    #[test]
+    fn reports_of_several_workers_add_up_by_name() {
+        let mut ledger = Ledger::new(2);
+        for worker in 0..2 {
+            let routes = vec![route("/a", &[(200, 3), (502, 1)]), route("/b", &[(404, 1)])];
+            let totals = Totals { bytes_in: 10, bytes_out: 20, retries: 1, ..Totals::default() };
+            ledger.merge(Report { worker, routes, totals, ..Report::default() }, 0);
+        }
+        let routes: Vec<_> = ledger.routes().map(|(key, entry)| (&*key.route, entry.codes.clone())).collect();
+        assert_eq!(
+            routes,
+            [("/a", BTreeMap::from([(200, 6), (502, 2)])), ("/b", BTreeMap::from([(404, 2)]))]
+        );
+        assert_eq!(ledger.routes().next().unwrap().1.durations.count(), 8);
+        assert_eq!(ledger.totals(), Totals { bytes_in: 20, bytes_out: 40, retries: 2, ..Totals::default() });
+    }
+
+    #[test]
+    fn open_connections_are_what_each_worker_said_last() {
+        let mut ledger = Ledger::new(2);
+        for (worker, accepted, open) in [(0, 5, 5), (1, 2, 2), (0, 1, 3)] {
+            let listeners = vec![ListenerCounts { listener: "web".into(), accepted, open }];
+            ledger.merge(Report { worker, listeners, ..Report::default() }, 0);
+        }
+        let web = ledger.listener("web").unwrap();
+        assert_eq!((web.accepted, web.open()), (8, 5));
+    }
+
+    #[test]
+    fn tickets_only_rise_and_strangers_change_nothing() {
+        let mut ledger = Ledger::new(1);
+        for (worker, ticket) in [(0, 7), (0, 0), (5, 9)] {
+            ledger.merge(Report { worker, ticket, ..Report::default() }, 0);
+        }
+        assert_eq!((ledger.answered(0), ledger.answered(5)), (7, 0));
+    }
+
+    #[test]
+    fn a_node_is_forgotten_when_nobody_has_it_and_its_backend_still_counts_its_connects() {
+        let mut ledger = Ledger::new(1);
+        let one = node("api", 1);
+        let mut connects = new_durations();
+        connects.record(300).unwrap();
+        let counts = NodeCounts { node: Arc::clone(&one), durations: new_durations(), connects };
+        ledger.merge(Report { nodes: vec![counts], ..Report::default() }, 0);
+        ledger.tick([&one], 1000);
+        assert!(ledger.node("api/127.0.0.1:1").is_some());
+        drop(one);
+        ledger.tick([], 2000);
+        assert!(ledger.node("api/127.0.0.1:1").is_none());
+        assert_eq!(ledger.connects().next().unwrap().1.count(), 1);
+    }
+
+    #[test]
+    fn the_rate_is_exact_over_the_window_and_falls_to_nothing_after_it() {
+        let mut ledger = Ledger::new(1);
+        let one = node("api", 1);
+        for second in 0..=20_u64 {
+            ledger.tick([&one], second * 1000);
+            (0..50).for_each(|_| one.begin());
+        }
+        let rps = |ledger: &Ledger, now_ms| ledger.node(&one.id).unwrap().rps(one.requests_total(), now_ms);
+        assert!((rps(&ledger, 21_000) - 50.0).abs() < 0.01, "{}", rps(&ledger, 21_000));
+        (21..=32_u64).for_each(|second| ledger.tick([&one], second * 1000));
+        assert!(rps(&ledger, 32_500) < 1e-9);
+    }
+
+    #[test]
+    fn a_node_without_a_second_has_no_rate_rather_than_an_infinite_one() {
+        let one = node("api", 1);
+        let mut ledger = Ledger::new(1);
+        ledger.tick([&one], 500);
+        one.begin();
+        assert!(ledger.node(&one.id).unwrap().rps(one.requests_total(), 500) < 1e-9);
+    }
+}

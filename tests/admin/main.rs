@@ -1,0 +1,7 @@
+//! The admin server over real sockets, with workers that the tests play.
+
+mod calls;
+mod guard;
+mod prometheus;
+mod rig;
+mod slow;

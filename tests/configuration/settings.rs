@@ -1,0 +1,226 @@
+//! What a file becomes.
+
+use std::time::{Duration, Instant};
+
+use plimsoll::config::settings::{BindAddress, DriverChoice, LogTarget, ServerHost};
+use plimsoll::config::{self, Settings};
+use plimsoll::logic::access::LogFormat;
+use plimsoll::logic::balance::Strategy;
+use plimsoll::logic::limits::{MessageLimits, Timeouts};
+use plimsoll::logic::message::RequestHead;
+use plimsoll::logic::route::{Action, Found, ListenerIndex, Route};
+
+fn parse(text: &str) -> Settings {
+    config::parse(text, "test.yaml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The route of a request.
+fn route<'s>(settings: &'s Settings, method: &str, host: &str, target: &str) -> Option<&'s Route> {
+    let head = RequestHead {
+        method: method.as_bytes(),
+        authority: host.as_bytes(),
+        target: target.as_bytes(),
+        fields: &[],
+    };
+    match settings.routes.find(&head, ListenerIndex(0)) {
+        Found::Route(index) => Some(settings.routes.get(index)),
+        _ => None,
+    }
+}
+
+/// The name of the backend that a request goes to.
+fn backend<'s>(settings: &'s Settings, target: &str) -> &'s str {
+    match &route(settings, "GET", "a.b", target).unwrap().action {
+        Action::Forward { backend, .. } => &settings.backends[usize::from(backend.0)].name,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_not_said_has_its_default() {
+    let settings = parse("routes: [{ respond: {} }]");
+    assert_eq!(
+        (settings.workers, settings.driver, settings.grace),
+        (None, DriverChoice::Auto, Duration::from_secs(30))
+    );
+    assert_eq!(settings.limits, MessageLimits::default());
+    assert_eq!(settings.timeouts, Timeouts::default());
+    assert_eq!(settings.listeners.len(), 1);
+    assert_eq!(&*settings.listeners[0].name, "web");
+    assert_eq!(settings.listeners[0].binds, [BindAddress::Tcp("0.0.0.0:8080".parse().unwrap())]);
+    let log = settings.access_log.unwrap();
+    assert_eq!((log.target, log.format, log.sample), (LogTarget::Stdout, LogFormat::Json, 1.0));
+    let admin = settings.admin.unwrap();
+    assert_eq!((admin.bind, admin.writable), ("127.0.0.1:9900".parse().unwrap(), true));
+    assert!(settings.trusted_proxies.is_empty());
+}
+
+#[test]
+fn every_written_default_is_the_default() {
+    let plain = parse("routes: [{ respond: {} }]");
+    let written = parse(
+        "workers: auto\ndriver: auto\ngrace: 30s\ntrusted_proxies: []\n\
+         access_log: { path: stdout, format: json, sample: 1.0 }\n\
+         limits: { head: 32KiB, headers: 100, uri: 8KiB, body: none }\n\
+         timeouts: { client_head: 10s, client_idle: 60s, client_body: 30s, connect: 2s, response_head: 30s, body: 30s, tunnel_idle: 1h }\n\
+         admin: { bind: 127.0.0.1:9900, writable: true, token_file: null }\n\
+         listeners: { web: { bind: \":8080\", protocol: http, max_connections: 0, accept_proxy_protocol: false } }\n\
+         routes: [{ respond: { status: 200, body: \"\" }, max_in_flight: 0, timeouts: {} }]\n",
+    );
+    assert_eq!((written.limits, written.timeouts), (plain.limits, plain.timeouts));
+    assert_eq!((written.workers, written.driver, written.grace), (plain.workers, plain.driver, plain.grace));
+    assert_eq!((written.access_log, written.admin), (plain.access_log, plain.admin));
+    assert_eq!(written.listeners, plain.listeners);
+    assert_eq!(written.unsupported, plain.unsupported);
+}
+
+#[test]
+fn the_first_short_form_routes_by_prefix() {
+    let settings = parse(include_str!("../../config/examples/path-prefixes.yaml"));
+    assert_eq!(backend(&settings, "/api/users"), "api_servers");
+    assert_eq!(backend(&settings, "/static/a.css"), "static_servers");
+    assert!(route(&settings, "GET", "", "/other").is_none());
+    assert_eq!(settings.backends[0].strategy, Strategy::LeastConnections);
+    assert_eq!(settings.backends[0].servers.len(), 2);
+    assert_eq!(settings.backends[1].strategy, Strategy::RoundRobin);
+}
+
+#[test]
+fn the_second_short_form_carries_its_backend() {
+    let settings = parse(include_str!("../../config/examples/inline-backend.yaml"));
+    assert_eq!(backend(&settings, "/api/users"), "/api/*");
+    assert_eq!(settings.backends[0].servers[0].host, ServerHost::Name("aws.something.com".into(), 80));
+    assert_eq!(settings.backends[0].strategy, Strategy::LeastConnections);
+    let refusal = settings.refusal().unwrap().to_string();
+    assert!(refusal.contains("`routes[0].docker_image` asks for what this version cannot do"), "{refusal}");
+}
+
+#[test]
+fn routes_have_names_of_their_own() {
+    let settings = parse(
+        "routes:\n\
+         - { host: '*.example.com', path: /api/*, respond: {} }\n\
+         - { path: /x, methods: [GET], respond: {} }\n\
+         - { path: /x, methods: [PUT], respond: {} }\n\
+         - { path: /x, methods: [PUT], headers: { a: b }, respond: {} }\n\
+         - { path: /x, respond: {} }\n\
+         - { path: /x, headers: { a: c }, respond: {} }\n",
+    );
+    let mut names: Vec<_> = settings.routes.iter().map(|(_, route)| &*route.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["*.example.com/api/*", "/x", "/x #2", "/x #3", "/x #4", "/x PUT"]);
+}
+
+#[test]
+fn a_routes_timeouts_lie_over_the_files() {
+    let settings = parse(
+        "timeouts: { connect: 1s, body: 7s }\nroutes: [{ path: /a, respond: {}, timeouts: { body: 9s } }, { respond: {} }]",
+    );
+    let timeouts = route(&settings, "GET", "", "/a").unwrap().timeouts;
+    assert_eq!((timeouts.connect, timeouts.body), (Duration::from_secs(1), Duration::from_secs(9)));
+    assert_eq!(route(&settings, "GET", "", "/b").unwrap().timeouts.body, Duration::from_secs(7));
+}
+
+#[test]
+fn logs_and_admin_can_be_off() {
+    let settings = parse("access_log: off\nadmin: off\nroutes: [{ respond: {} }]");
+    assert!(settings.access_log.is_none() && settings.admin.is_none());
+}
+
+#[test]
+fn an_alias_is_the_value_that_it_names() {
+    let settings = parse(
+        "routes: [{ path: /a, servers: &two [{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }] }, { path: /b, servers: *two }]",
+    );
+    assert_eq!(settings.backends[1].servers, settings.backends[0].servers);
+}
+
+#[test]
+fn a_value_of_the_environment_adds_no_key() {
+    let text = "routes: [{ respond: { body: '${BODY}' } }]";
+    let settings =
+        config::parse(text, "test.yaml", &|_| Some("x' }, backend: evil # ${BODY}\n- y".into())).unwrap();
+    let Action::Respond { body, .. } = &route(&settings, "GET", "", "/").unwrap().action else { panic!() };
+    assert_eq!(&body[..], b"x' }, backend: evil # ${BODY}\n- y");
+}
+
+#[test]
+fn a_command_line_is_enough() {
+    let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let settings =
+        config::quick(&words(&[":8080"]), &words(&["a:1,http://10.0.0.1:2", "unix:/run/x"])).unwrap();
+    assert_eq!(settings.listeners[0].binds, [BindAddress::Tcp("0.0.0.0:8080".parse().unwrap())]);
+    let hosts: Vec<_> = settings.backends[0].servers.iter().map(|server| server.host.clone()).collect();
+    assert_eq!(
+        hosts,
+        [
+            ServerHost::Name("a".into(), 1),
+            ServerHost::Address("10.0.0.1:2".parse().unwrap()),
+            ServerHost::Unix("/run/x".into())
+        ]
+    );
+    assert_eq!(backend(&settings, "/anything"), "default");
+}
+
+#[test]
+fn a_wrong_command_line_is_shown_with_a_caret() {
+    let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let problems =
+        config::quick(&words(&["8080"]), &words(&["a:1,b:x", "https://c"])).unwrap_err().to_string();
+    assert!(problems.contains(" --> command line:1:10"), "{problems}");
+    assert!(problems.contains("--listen 8080 --to a:1,b:x --to https://c"), "{problems}");
+    assert!(
+        problems.contains("did you mean `:8080`?") && problems.contains("`x` is not a port"),
+        "{problems}"
+    );
+    assert!(config::quick(&[], &[]).is_err());
+}
+
+#[test]
+fn the_admin_flag_is_held_to_the_files_rule() {
+    let admin = config::quick_admin("[::1]:9901").unwrap().unwrap();
+    assert_eq!(admin.bind, "[::1]:9901".parse().unwrap());
+    assert_eq!(config::quick_admin("off").unwrap(), None);
+    for open in [":9900", "0.0.0.0:9900", "unix:/run/x", "nonsense"] {
+        assert!(config::quick_admin(open).is_err(), "{open}");
+    }
+}
+
+#[test]
+fn thousands_of_routes_are_read_in_no_time() {
+    let mut text = "routes:\n".to_owned();
+    for number in 0..4096 {
+        text.push_str(&format!(
+            "  - path: /service-{number}/*\n    servers: [{{ url: http://10.0.0.1:{} }}]\n",
+            number + 1
+        ));
+    }
+    let started = Instant::now();
+    let settings = parse(&text);
+    assert_eq!(settings.backends.len(), 4096);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(backend(&settings, "/service-4095/x"), "/service-4095/*");
+}
+
+#[test]
+fn hostile_files_are_refused_in_no_time() {
+    let started = Instant::now();
+    let many = |line: &dyn Fn(usize) -> String| (0..200_000).map(line).collect::<String>();
+    for text in [
+        many(&|number| format!("key{number}: 1\n")),
+        format!("backends:\n{}", many(&|number| format!("  b{number}: x\n"))),
+        format!("routes:\n{}", many(&|_| "- x\n".into())),
+        format!("routes:\n{}", many(&|_| "- {a: 1}\n".into())),
+        format!("routes:\n- servers:\n{}", many(&|_| "  - {url: x}\n".into())),
+        format!("trusted_proxies: [{}]", "x,".repeat(500_000)),
+        "[".repeat(1_000_000),
+        "{".repeat(1_000_000),
+        "- ".repeat(1_000_000),
+        "\"".repeat(1_000_001),
+        "&a ".repeat(100_000),
+    ] {
+        let problems = config::parse(&text, "hostile.yaml", &|_| None).unwrap_err();
+        assert!(problems.to_string().len() < 100_000);
+    }
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+}

@@ -1,0 +1,160 @@
+//! The real binary as a child process: started with a configuration, ready when its banner says so, killed with us.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::PATIENCE;
+
+/// Which I/O driver the balancer is told to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    IoUring,
+    Epoll,
+}
+
+impl Driver {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
+    }
+
+    /// Why this driver cannot be tested on this machine, if it cannot.
+    pub(crate) fn unavailable(self) -> Option<&'static str> {
+        let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+        (self == Self::IoUring && disabled.trim() == "2").then_some("this kernel has io_uring switched off")
+    }
+}
+
+/// A running balancer.
+pub(crate) struct Balancer {
+    /// A shell that holds the balancer: it kills it when its standard input ends, and that is when this test
+    /// process ends, whatever way it ends.
+    shell: Child,
+    /// The balancer itself.
+    pub(crate) pid: u32,
+    /// The http listeners' addresses, in the order of the banner, with the listener's name.
+    pub(crate) addresses: Vec<(SocketAddr, String)>,
+    /// Where the admin API is.
+    pub(crate) admin: Option<SocketAddr>,
+    stderr: Arc<Mutex<String>>,
+}
+
+/// Runs the command, prints its process id, and kills it once nobody holds the other end of stdin.
+const KEEPER: &str = r#""$@" >/dev/null & echo $!; exec 2>/dev/null; read -r _; kill -KILL $!"#;
+
+impl Balancer {
+    /// Starts a balancer with this configuration, and waits until it accepts connections.
+    #[track_caller]
+    pub(crate) fn start(config: &str) -> Self {
+        let file = write_config(config);
+        let mut shell = Command::new("sh")
+            .args(["-c", KEEPER, "sh", env!("CARGO_BIN_EXE_plimsoll"), "run", "-c"])
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        let pid = read_pid(&mut shell);
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let lines = follow(shell.stderr.take().unwrap(), stderr.clone());
+        let mut balancer = Self { shell, pid, addresses: Vec::new(), admin: None, stderr };
+        balancer.read_banner(&lines, config);
+        balancer
+    }
+
+    /// The address of the first http listener.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0].0
+    }
+
+    /// The address of the listener with this name.
+    #[track_caller]
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        self.addresses.iter().find(|(_, n)| n == name).unwrap_or_else(|| panic!("no listener {name}")).0
+    }
+
+    /// Everything that it has written to standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid.to_string();
+        let sent = Command::new("sh").args(["-c", "kill -s $0 $1", name, &pid]).status().unwrap();
+        assert!(sent.success(), "cannot send {name} to {pid}");
+    }
+
+    #[track_caller]
+    fn read_banner(&mut self, lines: &Receiver<String>, config: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = lines.recv_timeout(left) else {
+                panic!("the balancer did not start\n{}\nwith\n{}", self.stderr(), numbered(config));
+            };
+            if let Some(list) = line.trim().strip_prefix("listening on ") {
+                self.addresses.extend(list.split(", ").filter_map(listener));
+            } else if let Some(url) = line.trim().strip_prefix("admin on ") {
+                self.admin = url.trim().trim_start_matches("http://").trim_end_matches('/').parse().ok();
+            } else if line.trim().starts_with("ready:") {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+fn listener(text: &str) -> Option<(SocketAddr, String)> {
+    let (url, name) = text.trim().split_once(' ')?;
+    Some((url.strip_prefix("http://")?.parse().ok()?, name.trim_matches(['(', ')']).to_owned()))
+}
+
+fn write_config(config: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{}-{}-{number}.yaml", env!("CARGO_CRATE_NAME"), std::process::id());
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, config).expect("the configuration can be written");
+    file
+}
+
+fn read_pid(shell: &mut Child) -> u32 {
+    let mut line = String::new();
+    let mut out = BufReader::new(shell.stdout.take().unwrap());
+    out.read_line(&mut line).expect("the shell says a process id");
+    line.trim().parse().expect("a process id")
+}
+
+fn follow(stderr: impl Read + Send + 'static, all: Arc<Mutex<String>>) -> Receiver<String> {
+    let (send, receive) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines() {
+            let Ok(line) = line else { break };
+            let _ = writeln!(all.lock().unwrap(), "{line}");
+            let _ = send.send(line);
+        }
+    });
+    receive
+}
+
+fn numbered(text: &str) -> String {
+    text.lines().enumerate().map(|(n, line)| format!("{:4} {line}\n", n + 1)).collect()
+}
