@@ -99,6 +99,11 @@ impl Client {
         }
     }
 
+    /// Bytes that came and belong to no message that was asked for yet.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Exactly this many raw bytes.
     #[track_caller]
     pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
