@@ -6,6 +6,8 @@
 //!             └─no──> body ─> place ─> delay, CPU ─> fault or response ─> head? or the end
 //! ```
 
+mod response;
+
 use std::{io, net::SocketAddr, rc::Rc, time::Instant};
 
 use monoio::net::TcpStream;
@@ -14,10 +16,10 @@ use super::{
     behaviour::{Behaviour, Framing, Reset},
     body::{BodyReader, Broken},
     burn,
-    connection::{BUFFER_LEN, Connection, Over},
-    control, echo_json,
+    connection::{Connection, Over},
+    control,
     ledger::add,
-    reply::{Content, Reply},
+    reply::Reply,
     request::{Body, Head, Refusal},
     websocket,
     worker::Worker,
@@ -322,117 +324,6 @@ impl Session {
         burn::cpu(own.cpu_us);
         Ok(())
     }
-
-    fn reply(&self, request: &Request, own: &Behaviour, struck: bool, body: &BodyReader) -> Reply {
-        let status = if struck { own.status } else { 200 };
-        let mut reply = if own.echo {
-            let place = echo_json::Place { peer: self.peer, request_of_connection: self.begun };
-            Reply::json(status, &echo_json::Echo::of(&self.link.worker.node.name, place, &request.raw, body))
-        } else {
-            let body = Content::Pattern(own.size);
-            Reply { status, content_type: "text/plain", headers: Vec::new(), body }
-        };
-        reply.headers.extend_from_slice(&own.headers);
-        if let Some(load) = own.load {
-            reply.headers.push(("endpoint-load-metrics".to_owned(), format!("TEXT cpu_utilization={load}")));
-        }
-        reply
-    }
-
-    fn keeps(&self, request: &Request, own: &Behaviour) -> bool {
-        request.head.keep_alive
-            && !self.link.worker.node.is_draining()
-            && own.framing != Framing::Close
-            && (own.close_after == 0 || self.begun < own.close_after)
-            && (own.framing == Framing::Length || request.head.minor == 1)
-    }
-
-    /// Sends the response; its end may still wait for the next exchange. `true` when it broke off for a reset.
-    async fn send(
-        &mut self,
-        request: &Request,
-        reply: &Reply,
-        own: &Behaviour,
-        struck: bool,
-        keep_alive: bool,
-    ) -> io::Result<bool> {
-        let allowed = !matches!(reply.status, 100..=199 | 204 | 304);
-        // HTTP/1.0 knows no chunks: there the end of the connection tells the end of the body.
-        let framing = match own.framing {
-            Framing::Chunked if request.head.minor == 0 => Framing::Close,
-            framing => framing,
-        };
-        // The keep-alive of HTTP/1.0 has to be said (RFC 9112 appendix C.2.2).
-        let said = request.head.minor == 1 || keep_alive;
-        reply.write_head(
-            &mut self.link.out,
-            &self.link.worker.node.name,
-            framing,
-            keep_alive && said,
-            allowed,
-        );
-        if request.head.minor == 0 && keep_alive {
-            let end = self.link.out.len() - 2;
-            self.link.out.truncate(end);
-            self.link.out.extend_from_slice(b"connection: keep-alive\r\n\r\n");
-        }
-        if allowed && !request.is_head && self.send_body(reply, own, framing, struck).await? {
-            return Ok(true);
-        }
-        self.link.answered(reply.status, request.since);
-        Ok(false)
-    }
-
-    async fn send_body(
-        &mut self,
-        reply: &Reply,
-        own: &Behaviour,
-        framing: Framing,
-        struck: bool,
-    ) -> io::Result<bool> {
-        let total = reply.body.len();
-        let breaks = struck && own.reset == Some(Reset::Body);
-        let end = if breaks { total / 2 } else { total };
-        let piece = piece_len(own, total);
-        let mut at = 0;
-        while at < end {
-            let len = piece.min(end - at);
-            self.put_piece(reply, framing, at, len);
-            at += len;
-            if own.drip_us > 0 && at < total {
-                self.link.flush().await?;
-                monoio::time::sleep(std::time::Duration::from_micros(own.drip_us)).await;
-            } else if self.link.out.len() >= 4 * BUFFER_LEN {
-                self.link.flush().await?;
-            }
-        }
-        if breaks {
-            self.link.flush().await?;
-        } else if framing == Framing::Chunked {
-            self.link.out.extend_from_slice(b"0\r\n\r\n");
-        }
-        Ok(breaks)
-    }
-
-    fn put_piece(&mut self, reply: &Reply, framing: Framing, at: u64, len: u64) {
-        let out = &mut self.link.out;
-        if framing == Framing::Chunked {
-            out.extend_from_slice(format!("{len:x}\r\n").as_bytes());
-        }
-        reply.body.append(out, at, usize::try_from(len).unwrap_or(usize::MAX));
-        if framing == Framing::Chunked {
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-}
-
-/// The bytes between two pauses, or of a chunk: as ordered, else an eighth of a dripping body, else a buffer's worth.
-fn piece_len(own: &Behaviour, total: u64) -> u64 {
-    match (own.piece, own.drip_us) {
-        (0, 0) => BUFFER_LEN as u64,
-        (0, _) => total.div_ceil(8).clamp(1, BUFFER_LEN as u64),
-        (piece, _) => piece,
-    }
 }
 
 /// The path of a target in origin form or in absolute form (RFC 9112 section 3.2).
@@ -458,15 +349,5 @@ mod tests {
         assert_eq!(path_of("http://host:1/a/b"), "/a/b");
         assert_eq!(path_of("http://host"), "/");
         assert_eq!(path_of("/x?u=http://y/"), "/x?u=http://y/");
-    }
-
-    #[test]
-    fn a_dripping_body_comes_in_eight_pieces_unless_ordered_otherwise() {
-        let mut own = Behaviour::default();
-        assert_eq!(piece_len(&own, 128), BUFFER_LEN as u64);
-        own.set("drip", "1ms").unwrap();
-        assert_eq!(piece_len(&own, 128), 16);
-        own.set("piece", "5").unwrap();
-        assert_eq!(piece_len(&own, 128), 5);
     }
 }
