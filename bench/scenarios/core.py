@@ -16,7 +16,7 @@ import load
 import memory
 import rig as rigs
 import summary
-from figures import outcomes
+from figures import PEERS, outcomes
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a proxy holds beside its clients' connections, and the client beside its own.
@@ -34,7 +34,7 @@ def main():
         text = f"# core, {facts['date']}\n\n{prose(facts)}\n\n{summary.report(results)}"
         print("\n" + text)
         if options.save:
-            print("kept in", keep(rig, options, facts, results, text))
+            print("kept in", keep(rig, facts, results, text))
     missed = [figure for figure, value in outcomes(results) if not figure.reached(value)]
     return 1 if options.gate and missed else 0
 
@@ -52,13 +52,17 @@ def flags():
     parser.add_argument("--proxy-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], help="NAME=VALUE of a peer's configuration, to try variants")
-    parser.add_argument("--no-save", dest="save", action="store_false", help="leaves no folder in bench/results")
+    save = parser.add_mutually_exclusive_group()
+    save.add_argument("--save", action="store_true", default=None, help="keep a partial run in bench/results too")
+    save.add_argument("--no-save", dest="save", action="store_false", help="keep nothing")
     parser.add_argument("--gate", action="store_true", help="exit 1 where a figure is missed")
     options = parser.parse_args()
     options.only = options.only.split(",")
     options.proxies = options.proxies.split(",")
     if options.peers_only:
         options.proxies.remove("plimsoll")
+    if options.save is None:
+        options.save = set(options.only) == set(names) and set(options.proxies) == {"plimsoll", *PEERS}
     unknown = set(options.only) - set(names)
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}")
@@ -186,7 +190,7 @@ def said(*command):
     return next(iter((done.stdout + done.stderr).splitlines()), "").strip()
 
 
-def keep(rig, options, facts, results, text):
+def keep(rig, facts, results, text):
     """A dated folder: what was measured, by whom, with which configurations."""
     base = ROOT / "bench" / "results" / f"{facts['date']}-core"
     folder, number = base, 1

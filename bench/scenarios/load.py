@@ -27,7 +27,8 @@ class LoadScenario:
         cpu, busy, nodes, me = proxy.tree.cpu_ns(), machine_busy_ns(), nodes_cpu(rig), own_cpu_ns()
         report = self.wrk(rig, proxy, seconds)
         cpu = proxy.tree.cpu_ns() - cpu
-        mine = cpu + nodes_cpu(rig) - nodes + own_cpu_ns() - me
+        nodes, client = nodes_cpu(rig) - nodes, own_cpu_ns() - me
+        mine = cpu + nodes + client
         others = max(0, machine_busy_ns() - busy - mine)
         requests = max(1, report["requests"])
         elapsed = report["duration_us"] / 1e6
@@ -36,6 +37,9 @@ class LoadScenario:
             "cpu_ns_per_byte": cpu / requests / self.body_bytes,
             "requests_per_second": report["requests"] / elapsed,
             "proxy_core_share": cpu / 1e9 / elapsed,
+            "client_core_share": (nodes + client) / 1e9 / elapsed,
+            "nodes_us_per_request": nodes / requests / 1000,
+            "client_us_per_request": client / requests / 1000,
             "p50_us": report["p50_us"],
             "p99_us": report["p99_us"],
             "errors": sum(value for name, value in report.items() if name.endswith("errors")) + report["timeouts"],

@@ -13,7 +13,8 @@ LOAD_COLUMNS = [
     ("requests/s", "requests_per_second", "{:,.0f}"),
     ("p50 us", "p50_us", "{:,.0f}"),
     ("p99 us", "p99_us", "{:,.0f}"),
-    ("core used", "proxy_core_share", "{:.0%}"),
+    ("its core", "proxy_core_share", "{:.0%}"),
+    ("other core", "client_core_share", "{:.0%}"),
     ("errors", "errors", "{:.0f}"),
 ]
 CONNECTION_COLUMNS = [
@@ -71,7 +72,9 @@ def warnings(results):
         lines.append(f"Other programs took up to {busy:.0%} of the machine meanwhile: good for debugging alone.")
     lazy = {s["proxy"] for s in samples if s.get("proxy_core_share", 1) < 0.95}
     if lazy:
-        lines.append(f"The proxy's core was not full for {', '.join(sorted(lazy))}: throughput there is the client's or the nodes' limit.")
+        lines.append(
+            f"The proxy's core was not full for {', '.join(sorted(lazy))}: throughput there is what client and nodes can do."
+        )
     failed = [s for s in samples if s.get("errors")]
     if failed:
         lines.append(f"{len(failed)} runs had errors: see raw.json.")

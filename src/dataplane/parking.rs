@@ -53,18 +53,10 @@ impl Parking {
 
     /// Parks a connection. Where the kernel refuses, it closes.
     pub(crate) fn park(&self, parked: Parked) {
-        let key = self
-            .spaces
-            .borrow_mut()
-            .free
-            .pop()
-            .map_or_else(|| self.spaces.borrow().records.len(), |key| key as usize);
+        let key = self.spaces.borrow_mut().claim();
         let data = epoll::EventData::new_u64(key as u64);
         let added = epoll::add(&self.set, &parked.fd, data, epoll::EventFlags::IN);
         let mut spaces = self.spaces.borrow_mut();
-        if key == spaces.records.len() {
-            spaces.records.push(None);
-        }
         match added {
             Ok(()) => spaces.records[key] = Some(parked),
             Err(_) => spaces.release(key),
@@ -127,6 +119,15 @@ impl Parking {
 }
 
 impl Spaces {
+    /// A free place: one that was used before, or a new one at the end.
+    fn claim(&mut self) -> usize {
+        if let Some(key) = self.free.pop() {
+            return key as usize;
+        }
+        self.records.push(None);
+        self.records.len() - 1
+    }
+
     fn release(&mut self, key: usize) {
         // Keys are places in a vector of connections: a 32-bit number of them would need 2^32 descriptors.
         self.free.push(u32::try_from(key).unwrap_or(u32::MAX));
@@ -144,4 +145,17 @@ fn resume(parked: Parked) {
     let Parked { fd, admission, begun, .. } = parked;
     let Ok(socket) = Socket::new(fd) else { return };
     Arrival { socket, admission, begun: begun.map(|begun| *begun) }.start();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_distinct_until_they_are_released() {
+        let mut spaces = Spaces::default();
+        assert_eq!([spaces.claim(), spaces.claim(), spaces.claim()], [0, 1, 2]);
+        spaces.release(1);
+        assert_eq!([spaces.claim(), spaces.claim()], [1, 3]);
+    }
 }

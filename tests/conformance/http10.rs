@@ -42,16 +42,17 @@ cases! { One;
             assert!(!answer.lists("connection", "keep-alive"), "a body that ends with the connection: {answer:?}");
         }
     }
-    fn rfc9112_6_1_a_broken_chunked_response_is_no_whole_one_to_http_1_0(at) {
-        // Without chunks only the manner of the end can tell: a reset, or a head that was never sent.
+    fn rfc9112_6_1_a_broken_chunked_response_shows_no_chunks_to_http_1_0(at) {
+        // Without chunks only the manner of the end could tell; what must not happen is that coding becomes content.
         at.origin(|c| {
             c.request();
             c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
             c.rest();
         });
         let bytes = at.client().send(OLD).rest();
-        let read = parse(&bytes, Side::Response { method: "GET", ended: true });
-        assert!(matches!(read, Ok(_)), "{read:?}");
+        if let Some(answer) = parse(&bytes, Side::Response { method: "GET", ended: true }).unwrap() {
+            assert!(answer.status() == 502 || ["", "hello"].contains(&answer.text().as_str()), "{answer:?}");
+        }
     }
     fn rfc9112_3_2_http_1_0_without_host_is_served(at) {
         let answer = at.client().send(format!("GET {}/x HTTP/1.0\r\n\r\n", at.path())).response();

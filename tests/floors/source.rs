@@ -94,14 +94,15 @@ impl Source {
         Some(here)
     }
 
-    /// The file that `module` means, the first of the two or one places where the compiler looks.
-    pub(crate) fn files_of(&self, module: &Module) -> Vec<PathBuf> {
+    /// Where the compiler looks for the file that `module` means. `owner` is true where this file owns its folder: a root
+    /// file, or one that was reached by `#[path]`.
+    pub(crate) fn files_of(&self, module: &Module, owner: bool) -> Vec<PathBuf> {
         let directory = self.path.parent().unwrap_or(Path::new(""));
         if let Some(path) = &module.path {
             return vec![directory.join(path)];
         }
         let mut base = directory.to_path_buf();
-        if !self.is_root() {
+        if !owner {
             base.push(self.path.file_stem().unwrap_or_default());
         }
         base.extend(&module.inside);
@@ -314,7 +315,11 @@ mod tests {
     fn modules_lead_to_files() {
         let files = |path: &str, text: &str| {
             let source = Source::parse(path, text);
-            source.modules.iter().map(|module| source.files_of(module)[0].clone()).collect::<Vec<_>>()
+            source
+                .modules
+                .iter()
+                .map(|module| source.files_of(module, source.is_root())[0].clone())
+                .collect::<Vec<_>>()
         };
         assert_eq!(files("src/lib.rs", "pub mod a; mod b;"), [Path::new("src/a.rs"), Path::new("src/b.rs")]);
         assert_eq!(

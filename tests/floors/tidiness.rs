@@ -95,14 +95,18 @@ fn allows_with_reason(text: &str) -> bool {
 /// Files that no `mod` leads to: the compiler never reads them.
 pub(crate) fn dead(sources: &[Source]) -> Vec<String> {
     let mut alive: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut queue: Vec<&Source> = sources.iter().filter(|source| source.is_root()).collect();
-    while let Some(source) = queue.pop() {
+    let mut queue: Vec<(&Source, bool)> =
+        sources.iter().filter(|source| source.is_root()).map(|source| (source, true)).collect();
+    while let Some((source, owner)) = queue.pop() {
         if !alive.insert(source.path.clone()) {
             continue;
         }
-        let files =
-            source.modules.iter().flat_map(|module| source.files_of(module)).map(|file| lexical(&file));
-        queue.extend(files.filter_map(|file| sources.iter().find(|source| source.path == file)));
+        for module in &source.modules {
+            let files: Vec<PathBuf> =
+                source.files_of(module, owner).iter().map(|file| lexical(file)).collect();
+            let found = sources.iter().filter(|source| files.contains(&source.path));
+            queue.extend(found.map(|source| (source, module.path.is_some())));
+        }
     }
     let lost = sources.iter().filter(|source| !alive.contains(&source.path));
     lost.map(|source| format!("{}: no `mod` leads here", source.path.display())).collect()
@@ -179,7 +183,8 @@ mod tests {
             source("src/a/c/d.rs", ""),
             source("src/a/lost.rs", ""),
             source("tests/t.rs", "#[path = \"harness/h.rs\"] mod h;"),
-            source("tests/harness/h.rs", ""),
+            source("tests/harness/h.rs", "mod i;"),
+            source("tests/harness/i.rs", ""),
             source("tests/u/main.rs", "#[path = \"../harness/h.rs\"] mod h; mod v;"),
             source("tests/u/v.rs", ""),
         ];

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -46,31 +46,74 @@ pub(crate) struct Balancer {
     pub(crate) addresses: Vec<(SocketAddr, String)>,
     /// Where the admin API is.
     pub(crate) admin: Option<SocketAddr>,
+    exit: Mutex<Receiver<u32>>,
     stderr: Arc<Mutex<String>>,
 }
 
-/// Runs the command, prints its process id, and kills it once nobody holds the other end of stdin.
-const KEEPER: &str = r#""$@" >/dev/null & echo $!; exec 2>/dev/null; read -r _; kill -KILL $!"#;
+/// Runs the command, prints its process id and at its end its exit code, and kills it once nobody holds the other
+/// end of stdin.
+const KEEPER: &str = r#"exec 3<&0
+"$@" 3<&- >"$BALANCER_STDOUT" & pid=$!; echo $pid
+exec 2>/dev/null
+(read -r _ <&3; kill -KILL $pid) & keeper=$!
+wait $pid; echo $?; kill $keeper"#;
+
+/// How a balancer is started, where it is not with a configuration alone.
+#[derive(Default)]
+pub(crate) struct Launch<'a> {
+    /// Variables of its environment.
+    pub(crate) environment: &'a [(&'a str, &'a str)],
+    /// How many file descriptors it may have.
+    pub(crate) descriptors: Option<u32>,
+    /// The file or the named pipe that is its standard output; else nobody reads it.
+    pub(crate) stdout: Option<&'a Path>,
+}
 
 impl Balancer {
     /// Starts a balancer with this configuration, and waits until it accepts connections.
     #[track_caller]
     pub(crate) fn start(config: &str) -> Self {
+        Self::launch(config, &Launch::default())
+    }
+
+    /// As [`Self::start`], in circumstances of the test's own.
+    #[track_caller]
+    pub(crate) fn launch(config: &str, launch: &Launch<'_>) -> Self {
         let file = write_config(config);
+        let limit = launch.descriptors.map_or_else(String::new, |most| format!("ulimit -n {most}\n"));
         let mut shell = Command::new("sh")
-            .args(["-c", KEEPER, "sh", env!("CARGO_BIN_EXE_plimsoll"), "run", "-c"])
+            .args(["-c", &format!("{limit}{KEEPER}"), "sh", env!("CARGO_BIN_EXE_plimsoll"), "run", "-c"])
             .arg(&file)
+            .envs(launch.environment.iter().copied())
+            .env("BALANCER_STDOUT", launch.stdout.unwrap_or(Path::new("/dev/null")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("sh starts");
-        let pid = read_pid(&mut shell);
+        let mut out = BufReader::new(shell.stdout.take().unwrap());
+        let pid = read_number(&mut out).expect("a process id");
         let stderr = Arc::new(Mutex::new(String::new()));
         let lines = follow(shell.stderr.take().unwrap(), stderr.clone());
-        let mut balancer = Self { shell, pid, addresses: Vec::new(), admin: None, stderr };
+        let mut balancer =
+            Self { shell, pid, exit: Mutex::new(watch_end(out)), addresses: Vec::new(), admin: None, stderr };
         balancer.read_banner(&lines, config);
         balancer
+    }
+
+    /// The exit code, once it has ended by itself; fails the test where it does not within `patience`. A shell's
+    /// numbers: 128 and the signal's for one that was killed.
+    #[track_caller]
+    pub(crate) fn exit_code(&self, patience: Duration) -> u32 {
+        let Ok(code) = self.exit.lock().unwrap().recv_timeout(patience) else {
+            panic!("the balancer did not end within {patience:?}\n{}", self.stderr());
+        };
+        code
+    }
+
+    /// Has it not ended yet?
+    pub(crate) fn is_alive(&self) -> bool {
+        Path::new(&format!("/proc/{}", self.pid)).exists()
     }
 
     /// The address of the first http listener.
@@ -136,11 +179,21 @@ fn write_config(config: &str) -> PathBuf {
     file
 }
 
-fn read_pid(shell: &mut Child) -> u32 {
+/// A line of the shell's, which is a number.
+fn read_number(out: &mut impl BufRead) -> Option<u32> {
     let mut line = String::new();
-    let mut out = BufReader::new(shell.stdout.take().unwrap());
-    out.read_line(&mut line).expect("the shell says a process id");
-    line.trim().parse().expect("a process id")
+    out.read_line(&mut line).ok()?;
+    line.trim().parse().ok()
+}
+
+fn watch_end(mut out: BufReader<ChildStdout>) -> Receiver<u32> {
+    let (send, receive) = channel();
+    thread::spawn(move || {
+        if let Some(code) = read_number(&mut out) {
+            let _ = send.send(code);
+        }
+    });
+    receive
 }
 
 fn follow(stderr: impl Read + Send + 'static, all: Arc<Mutex<String>>) -> Receiver<String> {

@@ -99,6 +99,11 @@ impl Client {
         }
     }
 
+    /// Bytes that came and belong to no message that was asked for yet.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Exactly this many raw bytes.
     #[track_caller]
     pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
@@ -144,7 +149,7 @@ impl Client {
     }
 
     /// Sends FIN: nothing more will be sent.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 

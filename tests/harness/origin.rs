@@ -258,6 +258,22 @@ impl OriginConnection {
         self.buffer.drain(..count).collect()
     }
 
+    /// Reads exactly this many raw bytes and keeps none of them: for bodies that are too large to remember.
+    pub(crate) fn swallow(&mut self, count: usize) -> bool {
+        let held = count.min(self.buffer.len());
+        self.buffer.drain(..held);
+        let mut left = count - held;
+        let mut chunk = vec![0; 65536];
+        while left > 0 {
+            let most = left.min(chunk.len());
+            match self.socket.read(&mut chunk[..most]) {
+                Ok(more @ 1..) => left -= more,
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// Raw bytes until the balancer closes.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.receive() {}
@@ -277,7 +293,7 @@ impl OriginConnection {
     }
 
     /// Sends FIN: nothing more will be sent.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
@@ -286,8 +302,13 @@ impl OriginConnection {
         self.linger = false;
     }
 
+    /// From now on an idle connection is closed after this long.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        let _ = self.socket.set_read_timeout(Some(patience));
+    }
+
     /// What follows is a tunnel: the audit stops here.
-    pub(crate) fn tunnel(&mut self) {
+    pub(crate) fn tunnel(&self) {
         let unread = self.buffer.len();
         self.act.change(self.number, |seen| seen.tunnel_from = Some(seen.bytes.len() - unread));
     }

@@ -81,7 +81,6 @@ const IN_THE_HEAD: &[Place] = &[
     ("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close", "\r\n\r\n"),
     ("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: ", "Host\r\n\r\n"),
     ("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: x", "Via\r\n\r\n"),
-    ("GET / HTTP/1.1\r\nHost: {host}\r\nVia: 1.1 plimsol", "\r\n\r\n"),
     ("GET / HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue", "\r\n\r\n"),
     ("GET http", "//{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"),
     ("GET http://{host}", "/ HTTP/1.1\r\nHost: {host}\r\n\r\n"),
