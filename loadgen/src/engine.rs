@@ -16,6 +16,7 @@ pub mod lane;
 pub mod pacer;
 pub mod runtime;
 pub mod seat;
+mod second;
 pub mod socket;
 pub mod tally;
 pub mod upgrade;
@@ -25,12 +26,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use collector::Collector;
 use job::Job;
 use runtime::{Assignment, Crewman, Driver};
-use worker::{ABANDON, FINISH, GO, Opened, Report, Wires};
+use worker::{ABANDON, FINISH, GO, Opened, Report, TICK_NS, Wires};
 
 use crate::result::live::{Observer, Stage};
 
@@ -38,6 +39,8 @@ use crate::result::live::{Observer, Stage};
 const FINISH_GRACE: Duration = Duration::from_secs(1);
 /// How often the coordinator looks at signals when no thread reports.
 const LOOK: Duration = Duration::from_millis(50);
+/// Reports of a thread that may wait for the coordinator; with more, the thread goes on counting in the last.
+const REPORTS_MAX: usize = 4;
 /// The start lies this far ahead, so that all threads are there for it.
 const HEAD_START: Duration = Duration::from_millis(2);
 
@@ -122,9 +125,9 @@ struct Coordination<'a> {
 
 impl<'a> Coordination<'a> {
     fn begin(crew: &[Crewman], job: &'a Arc<Job>) -> Result<Self, Failure> {
-        let (report_sender, reports) = unbounded();
+        let (report_sender, reports) = bounded(crew.len() * REPORTS_MAX);
         let (start, start_receiver) = bounded(crew.len());
-        let (empty, empty_receiver) = unbounded();
+        let (empty, empty_receiver) = bounded(crew.len() * REPORTS_MAX);
         let stop = Arc::new(AtomicU8::new(GO));
         for man in crew {
             let wires = Wires {
@@ -221,11 +224,11 @@ impl<'a> Coordination<'a> {
     }
 
     fn take(&mut self, mut tally: Box<tally::Tally>, observer: &mut dyn Observer) {
-        let round_over = tally.thread.index == 0;
+        let round_over = tally.thread.index == 0 && tally.thread.at_ns >= TICK_NS / 2;
         self.collector.add(&tally);
         tally.clear();
-        // Nobody takes it any more once the last thread is done.
-        let _ = self.empty.send(tally);
+        // One that finds no place is freed: the threads have enough.
+        let _ = self.empty.try_send(tally);
         if round_over {
             observer.snapshot(&self.collector.snapshot(self.stage()));
             self.collector.turn_page();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hdrhistogram::Histogram;
 
 use super::job::Job;
+use super::second::{OpenSecond, add, merge};
 use super::tally::{CauseCount, Counts, Tally, ThreadState};
 use super::worker::TICK_NS;
 use crate::fault::Fault;
@@ -39,17 +40,6 @@ pub struct Collector {
     pages: VecDeque<Page>,
     label: String,
     opening: Option<String>,
-}
-
-/// A second that may still grow.
-#[derive(Debug)]
-struct OpenSecond {
-    counts: Counts,
-    response: Histogram<u64>,
-    in_flight: Vec<u64>,
-    cpu_ns: u64,
-    worst_lag_ns: u64,
-    kept: Option<Distribution>,
 }
 
 /// A thread's states at the start of the measured part and last.
@@ -340,73 +330,6 @@ impl Collector {
     }
 }
 
-impl OpenSecond {
-    fn new(threads: usize) -> Self {
-        Self {
-            counts: Counts::default(),
-            response: empty_histogram(),
-            in_flight: vec![0; threads],
-            cpu_ns: 0,
-            worst_lag_ns: 0,
-            kept: None,
-        }
-    }
-
-    /// Gives the histogram's memory back: a long run has many seconds.
-    fn close(&mut self) {
-        if self.kept.is_none() {
-            self.kept = Some(Distribution::from_histogram(&self.response));
-            self.response = Histogram::new_with_bounds(1, 2, 1).expect("the smallest histogram is allowed");
-        }
-    }
-
-    /// A straggler may come after the close.
-    fn add_times(&mut self, times: &Histogram<u64>) {
-        match &mut self.kept {
-            None => add(&mut self.response, times),
-            Some(kept) => {
-                let mut histogram = kept.to_histogram();
-                add(&mut histogram, times);
-                *kept = Distribution::from_histogram(&histogram);
-            }
-        }
-    }
-
-    /// `cpu_percent` is still nanoseconds: the length of the second is not known here.
-    fn finish(&self, index: usize) -> Second {
-        let open = || Distribution::from_histogram(&self.response);
-        Second {
-            start_ms: index as u64 * 1000,
-            length_ms: 1000,
-            scheduled: self.counts.scheduled,
-            sent: self.counts.sent,
-            completed: self.counts.completed,
-            errors: self.counts.failed + self.counts.bad_status,
-            bytes_in: self.counts.bytes_in,
-            bytes_out: self.counts.bytes_out,
-            in_flight: self.in_flight.iter().sum(),
-            cpu_percent: self.cpu_ns as f64,
-            worst_lag_ns: self.worst_lag_ns,
-            response: self.kept.clone().unwrap_or_else(open),
-        }
-    }
-}
-
-fn merge(into: &mut Second, from: &Second) {
-    into.scheduled += from.scheduled;
-    into.sent += from.sent;
-    into.completed += from.completed;
-    into.errors += from.errors;
-    into.bytes_in += from.bytes_in;
-    into.bytes_out += from.bytes_out;
-    into.in_flight = from.in_flight;
-    into.cpu_percent += from.cpu_percent;
-    into.worst_lag_ns = into.worst_lag_ns.max(from.worst_lag_ns);
-    let mut histogram = into.response.to_histogram();
-    from.response.add_to(&mut histogram);
-    into.response = Distribution::from_histogram(&histogram);
-}
-
 impl Page {
     fn new(from_ns: u64) -> Self {
         Self { answers: 0, from_ns, times: empty_histogram() }
@@ -430,6 +353,74 @@ impl Counts {
     }
 }
 
-fn add(into: &mut Histogram<u64>, from: &Histogram<u64>) {
-    into.add(from).expect("all histograms have the same bounds");
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::dialogue::Question;
+    use crate::dialogue::websocket::Message;
+    use crate::honesty;
+
+    fn job(warmup_ns: u64) -> Job {
+        Job {
+            question: Arc::new(Question::WebSocket(Message { text: Arc::default() })),
+            endpoints: Vec::new(),
+            cycle: vec![0],
+            threads: 1,
+            load: None,
+            warmup_ns,
+            end_ns: warmup_ns + 2 * SECOND_NS,
+            grace_ns: 0,
+            left: None,
+            timeout_ns: SECOND_NS,
+            keepalive: true,
+            ok: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// A tally of ten answers that ends at a moment.
+    fn tally(at_ns: u64, cpu_ns: u64) -> Tally {
+        let mut tally = Tally::default();
+        tally.thread = ThreadState { at_ns, cpu_ns, ..tally.thread };
+        tally.counts.completed = 10;
+        tally.service.record_n(1_000_000, 10).unwrap();
+        tally
+    }
+
+    /// A thread serves run after run, so its CPU time does not begin at nothing.
+    #[test]
+    fn only_the_cpu_of_the_measured_part_counts() {
+        for warmup_ns in [0, SECOND_NS] {
+            let mut collector = Collector::new(&job(warmup_ns), 1);
+            let before_ns = 50 * SECOND_NS;
+            for tick in 0..=12 {
+                // A little late, as ticks are, and with a tenth of a core.
+                collector.add(&tally(tick * TICK_NS + tick * 1000, before_ns + tick * TICK_NS / 10));
+            }
+            let health = honesty::examine(&collector);
+            assert!((health.cpu_percent - 10.0).abs() < 0.1, "{}", health.cpu_percent);
+            let seconds = collector.seconds(3000 - warmup_ns / 1_000_000);
+            assert!(seconds.iter().all(|second| (second.cpu_percent - 10.0).abs() < 0.1), "{seconds:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_have_no_gaps_and_lose_nothing() {
+        let mut collector = Collector::new(&job(0), 1);
+        for at_ns in [TICK_NS, 4 * TICK_NS, 13 * TICK_NS, 13 * TICK_NS + 20_000_000] {
+            collector.add(&tally(at_ns, 0));
+        }
+        let seconds = collector.seconds(3270);
+        assert_eq!(seconds.iter().map(|second| second.completed).collect::<Vec<_>>(), [20, 0, 0, 20]);
+        assert_eq!(
+            seconds.iter().map(|second| second.length_ms).collect::<Vec<_>>(),
+            [1000, 1000, 1000, 270]
+        );
+        assert_eq!(seconds[3].response.count(), 20);
+        let joined = collector.seconds(3050);
+        assert_eq!(joined.iter().map(|second| second.completed).collect::<Vec<_>>(), [20, 0, 20]);
+        assert_eq!((joined[2].length_ms, joined[2].response.count()), (1050, 20));
+    }
 }

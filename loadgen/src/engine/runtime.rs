@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
@@ -64,7 +64,7 @@ impl Crewman {
     /// # Errors
     /// When the system gives no thread or no ring.
     pub fn hire(index: usize, driver: Driver) -> Result<Self, Failure> {
-        let (assignments, receiver) = unbounded();
+        let (assignments, receiver) = bounded(1);
         let (hello, greeting) = bounded(1);
         thread::Builder::new()
             .name(format!("loadgen-{index}"))

@@ -203,6 +203,8 @@ impl Run {
 
     /// Looks after deadlines, tallies and the end until all connections have gone home.
     async fn watch(mut self, wires: &Wires) {
+        // What the thread had used before the start is not the run's.
+        self.report(wires, 0, false);
         while !self.crew.is_empty() {
             self.rest().await;
             let now_ns = self.context.now_ns();
@@ -258,7 +260,12 @@ impl Run {
         self.report(wires, until_ns, true);
     }
 
+    /// A coordinator that is slow (its terminal may be) must not hold up the load: what does not go now goes
+    /// with the next report.
     fn report(&self, wires: &Wires, until_ns: u64, last: bool) {
+        if wires.reports.is_full() && !last {
+            return;
+        }
         self.lanes.iter().for_each(|lane| lane.count_scheduled(until_ns));
         let empty = wires.empty.try_recv().unwrap_or_default();
         let mut tally = self.context.take_tally(empty);
