@@ -316,7 +316,7 @@ impl OriginConnection {
     }
 
     /// From now on an idle connection is closed after this long.
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
+    pub(crate) fn set_patience(&self, patience: Duration) {
         let _ = self.socket.set_read_timeout(Some(patience));
     }
 
