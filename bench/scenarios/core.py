@@ -29,7 +29,7 @@ def main():
     results = {}
     with rigs.Rig(options.proxy_core, options.client_core, BEST) as rig:
         banners = run_loads(rig, options, results)
-        run_memory(rig, options, results)
+        banners |= run_memory(rig, options, results)
         facts = machine(options, banners)
         text = f"# core, {facts['date']}\n\n{prose(facts)}\n\n{summary.report(results)}"
         print("\n" + text)
@@ -116,8 +116,9 @@ def run_loads(rig, options, results):
 
 
 def run_memory(rig, options, results):
-    """A fresh process for every measurement: memory has a history."""
+    """A fresh process for every measurement: memory has a history. Gives their banners."""
     os.sched_setaffinity(0, {options.client_core})
+    banners = {}
     for scenario in memory.SCENARIOS:
         if scenario.name not in options.only:
             continue
@@ -125,9 +126,11 @@ def run_memory(rig, options, results):
             with start(rig, options, name) as proxy:
                 sample = {"round": 0, "proxy": name, **scenario.run(rig, proxy, options.connections)}
                 results.setdefault(scenario.name, []).append(sample)
+                banners[name] = proxy.banner()
                 each = sample.get("bytes_per_connection")
                 say(scenario, proxy, f"{each:,.0f} bytes each" if each is not None
                     else f"{sample['growth_bytes'] / memory.MIB:.1f} MiB of growth")
+    return banners
 
 
 def start(rig, options, name, label="", tuning=None):

@@ -136,7 +136,7 @@ fn parser_library() -> Option<PathBuf> {
             // Not by `eprintln!`: the test harness would keep it to itself.
             let _ = writeln!(
                 std::io::stderr(),
-                "SKIPPED: the metrics page was not read by an independent parser: \
+                "skipped: test of the metrics page by an independent parser: \
                  `python3 -m pip install {PARSER}` failed. Install python3-pip, or allow the network."
             );
             return None;

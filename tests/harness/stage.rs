@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
@@ -124,7 +125,8 @@ pub(crate) fn is_skipped(name: &str, driver: Driver) -> bool {
     let listed = crate::SKIPS.iter().find(|(skipped, _)| *skipped == name).map(|(_, reason)| *reason);
     let reason = listed.or_else(|| driver.unavailable());
     if let Some(reason) = reason {
-        println!("skipped: {name} on {}: {reason}", driver.name());
+        // Past the capture of the test harness: a skip that nobody sees passes for a proof.
+        let _ = writeln!(std::io::stderr(), "skipped: test {name} on {}: {reason}", driver.name());
     }
     reason.is_some()
 }

@@ -13,12 +13,22 @@ mod places;
 mod range;
 mod replies;
 
+use std::io::Write as _;
+use std::sync::LazyLock;
+
 /// Nothing is skipped.
 const SKIPS: &[(&str, &str)] = &[];
 
-/// Is the long run asked for?
+/// Is the long run asked for? Says once what is left out where it is not.
 fn is_long() -> bool {
-    std::env::var_os("PLIMSOLL_LONG").is_some_and(|v| v == "1")
+    static LONG: LazyLock<bool> = LazyLock::new(|| {
+        let long = std::env::var_os("PLIMSOLL_LONG").is_some_and(|v| v == "1");
+        if !long {
+            let _ = writeln!(std::io::stderr(), "left out: the whole smuggling matrix: PLIMSOLL_LONG=1");
+        }
+        long
+    });
+    *LONG
 }
 
 /// The byte values to try: all of them in a long run, otherwise those that some parser treats in a way of its own.

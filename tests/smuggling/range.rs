@@ -1,5 +1,6 @@
 //! The range where attacks are fired: one balancer, one origin, a pool of connections that all clients share.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use crate::harness::balancer::Driver;
@@ -26,7 +27,7 @@ impl Range {
     /// `None` where the driver cannot be had on this machine.
     pub(crate) fn open(driver: Driver) -> Option<Self> {
         if let Some(reason) = driver.unavailable() {
-            println!("skipped: {reason}");
+            let _ = writeln!(std::io::stderr(), "skipped: test of attacks on {}: {reason}", driver.name());
             return None;
         }
         let stage = Stage::enter(driver, Setup::One);

@@ -1,7 +1,7 @@
 //! Start and end of the process.
 
 use std::{
-    io::Read,
+    io::{Read, Write as _},
     net::{TcpListener, TcpStream},
     process::Command,
     time::{Duration, Instant},
@@ -103,7 +103,10 @@ fn a_start_delay_refuses_connections_until_it_is_over() {
 #[test]
 fn it_listens_on_ipv6_and_says_so() {
     let Ok(_) = TcpListener::bind("[::1]:0") else {
-        eprintln!("SKIPPED: this machine has no IPv6 loopback");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: test it_listens_on_ipv6: this machine has no IPv6 loopback"
+        );
         return;
     };
     let node = Node::start(&["--listen", "::1"]);

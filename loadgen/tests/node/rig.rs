@@ -193,7 +193,7 @@ pub(crate) fn drivers() -> Vec<[&'static str; 2]> {
     let _ = probe.kill();
     let _ = probe.wait();
     if first.is_empty() {
-        eprintln!("SKIPPED on io_uring: this kernel does not allow it");
+        let _ = writeln!(std::io::stderr(), "left out: the node on io_uring: run on a kernel that allows it");
         return vec![["--driver", "epoll"]];
     }
     vec![["--driver", "io_uring"], ["--driver", "epoll"]]

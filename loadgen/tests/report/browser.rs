@@ -1,6 +1,7 @@
 //! The page in headless Chromium: it draws itself without an error, and hostile text stays text.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -73,7 +74,8 @@ fn assert_no_errors(visit: &Visit) {
 fn browser() -> Option<&'static Path> {
     let found = BROWSERS.iter().map(Path::new).find(|path| path.exists());
     if found.is_none() {
-        eprintln!("SKIPPED: no Chromium is installed");
+        let _ =
+            writeln!(std::io::stderr(), "skipped: test of the page in a browser: no Chromium is installed");
     }
     found
 }

@@ -1,6 +1,7 @@
 //! The files, read back by programs that are not ours.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -50,7 +51,10 @@ fn a_file_that_cannot_be_written_is_named() {
 #[test]
 fn python_hdrhistogram_reads_the_same_percentiles() {
     let Some(python) = python_with_hdrhistogram() else {
-        eprintln!("SKIPPED: neither pip nor the package hdrhistogram is to be had");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: test python_hdrhistogram: neither pip nor the package is to be had"
+        );
         return;
     };
     let result = sample::open();
