@@ -19,13 +19,24 @@ pub(crate) async fn run(worker: Rc<Worker>, fd: OwnedFd, listener: u16) -> io::R
     let accepting = fd.try_clone()?;
     let watched = Socket::new(fd)?;
     while readable_or_drained(&worker, &watched).await {
-        if worker.listener_is_full(listener) || accept_batch(&worker, &accepting, listener).is_err() {
+        if accept_batch(&worker, &accepting, listener) == Batch::Stuck {
             monoio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
     // Connections that the kernel has queued by now would be reset by the close.
-    let _ = accept_batch(&worker, &accepting, listener);
+    while accept_batch(&worker, &accepting, listener) == Batch::Full {}
     Ok(())
+}
+
+/// What came of a round of accepting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Batch {
+    /// Nobody waits any more.
+    Last,
+    /// There may be more: the others have their turn first.
+    Full,
+    /// There is no place left at the listener, or no descriptor or memory: a pause is better than a spin.
+    Stuck,
 }
 
 /// True when there is something to accept, false when the worker drains.
@@ -42,22 +53,20 @@ async fn readable_or_drained(worker: &Rc<Worker>, watched: &Socket) -> bool {
     .await
 }
 
-/// Takes what is there, up to a limit: the loop above comes back for the rest after others had their turn.
-///
-/// # Errors
-/// Where there are no descriptors or no memory left: a pause is better than a spin.
-fn accept_batch(worker: &Rc<Worker>, listening: &OwnedFd, listener: u16) -> Result<(), Errno> {
+/// Takes what is there, up to a limit.
+fn accept_batch(worker: &Rc<Worker>, listening: &OwnedFd, listener: u16) -> Batch {
     for _ in 0..ACCEPT_BATCH_MAX {
+        let Some(place) = worker.reserve(listener) else { return Batch::Stuck };
         match accept_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(socket) => worker.admit(socket, listener),
-            Err(Errno::AGAIN) => return Ok(()),
+            Ok(socket) => worker.admit(socket, place),
+            Err(Errno::AGAIN) => return Batch::Last,
             // The client left while it was queued: the next one may be there.
             Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM) => {}
-            Err(error) => {
+            Err(_) => {
                 worker.stats.total(|totals| totals.accept_errors += 1);
-                return Err(error);
+                return Batch::Stuck;
             }
         }
     }
-    Ok(())
+    Batch::Full
 }

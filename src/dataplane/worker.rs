@@ -79,6 +79,13 @@ impl Loads {
             listeners: limits.iter().map(listener).collect(),
         }
     }
+
+    /// One connection fewer at a listener.
+    fn leave(&self, listener: u16) {
+        if let Some((open, _)) = self.listeners.get(usize::from(listener)) {
+            open.fetch_sub(1, Relaxed);
+        }
+    }
 }
 
 /// Runs a worker on this thread until it has drained or was stopped.
@@ -294,18 +301,24 @@ impl Worker {
         self.sessions.set(self.sessions.get() - 1);
     }
 
-    pub(crate) fn listener_is_full(&self, listener: u16) -> bool {
-        let listener = self.loads.listeners.get(usize::from(listener));
-        listener.is_some_and(|(open, limit)| open.load(Relaxed) >= *limit)
+    /// A place for one more connection at a listener, unless it has as many as it may.
+    pub(crate) fn reserve(&self, listener: u16) -> Option<Place<'_>> {
+        if let Some((open, limit)) = self.loads.listeners.get(usize::from(listener)) {
+            // Taken first and looked at then: two workers cannot both have the last one.
+            if open.fetch_add(1, Relaxed) >= *limit {
+                open.fetch_sub(1, Relaxed);
+                return None;
+            }
+        }
+        Some(Place { loads: &self.loads, listener })
     }
 
     /// Serves an accepted connection, or hands it to a worker that has far fewer.
-    pub(crate) fn admit(self: &Rc<Self>, socket: OwnedFd, listener: u16) {
+    pub(crate) fn admit(self: &Rc<Self>, socket: OwnedFd, place: Place<'_>) {
+        let listener = place.keep();
         self.stats.accepted(listener);
-        if let Some((open, _)) = self.loads.listeners.get(usize::from(listener)) {
-            open.fetch_add(1, Relaxed);
-        }
-        let to = self.emptiest();
+        // One that drains may be the last to be there.
+        let to = if self.is_draining() { self.index } else { self.emptiest() };
         // Counted where it goes before it gets there, so that a burst does not all go to one worker.
         self.loads.workers[to].fetch_add(1, Relaxed);
         if to == self.index {
@@ -419,6 +432,27 @@ impl Memory {
     }
 }
 
+/// A place at a listener: given back when dropped, unless a connection was admitted to it.
+pub(crate) struct Place<'a> {
+    loads: &'a Loads,
+    listener: u16,
+}
+
+impl Place<'_> {
+    /// Leaves it to the [`Admission`] of a connection to give it back.
+    fn keep(self) -> u16 {
+        let listener = self.listener;
+        std::mem::forget(self);
+        listener
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.loads.leave(self.listener);
+    }
+}
+
 /// One open client connection: counted while this exists.
 pub(crate) struct Admission {
     pub(crate) worker: Rc<Worker>,
@@ -436,8 +470,6 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.worker.stats.closed(self.listener);
         self.worker.loads.workers[self.worker.index].fetch_sub(1, Relaxed);
-        if let Some((open, _)) = self.worker.loads.listeners.get(usize::from(self.listener)) {
-            open.fetch_sub(1, Relaxed);
-        }
+        self.worker.loads.leave(self.listener);
     }
 }

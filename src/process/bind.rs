@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::config::settings::BindAddress;
 use crate::logic::limits::BACKLOG;
 
-/// How often, and how far apart, a unix socket is asked whether somebody is there before it is left alone.
+/// How often, and how far apart, an address is asked whether somebody is there before it is left alone.
 const TAKE_OVER_TRIES: u32 = 20;
 const TAKE_OVER_PAUSE: Duration = Duration::from_millis(50);
 
@@ -89,9 +89,24 @@ fn sockets_of(bind: &BindAddress, workers: usize) -> io::Result<(String, Vec<Own
 /// Makes sure that nobody listens there: SO_REUSEPORT would let us share the port of another balancer, and take half of
 /// its connections without a word.
 fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
-    let socket = exclusive(address)?;
-    socket.listen(1)?;
-    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    let attempt = || {
+        let socket = exclusive(address)?;
+        socket.listen(1)?;
+        socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    };
+    let in_use = |claimed: &io::Result<_>| {
+        claimed.as_ref().is_err_and(|error: &io::Error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    let mut claimed = attempt();
+    // As with unix sockets: the listeners of a process that was killed live a moment longer than it does.
+    for _ in 1..TAKE_OVER_TRIES {
+        if !in_use(&claimed) {
+            break;
+        }
+        std::thread::sleep(TAKE_OVER_PAUSE);
+        claimed = attempt();
+    }
+    claimed
 }
 
 fn exclusive(address: SocketAddr) -> io::Result<Socket> {

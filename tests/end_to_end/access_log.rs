@@ -91,7 +91,7 @@ site_cases! { on;
         let ids: Vec<_> = origin.act().requests().iter().map(|r| r.field("x-request-id").unwrap().to_owned()).collect();
         let logged: Vec<_> = records[..50].iter().map(|r| r["request_id"].as_str().unwrap().to_owned()).collect();
         assert_eq!(logged, ids, "the log and the node know a request by the same id");
-        assert_eq!((&records[50]["status"], &records[50]["reason"]), (&400.into(), &"bad_request".into()), "{}", records[50]);
+        assert_eq!((&records[50]["status"], &records[50]["reason"]), (&400.into(), &"bad_host".into()), "{}", records[50]);
         assert_eq!(rig.total("log_lines_total"), 51);
         assert_eq!(rig.total("log_lines_dropped_total"), 0);
     }

@@ -71,6 +71,16 @@ site_cases! { on;
         drop((first, second));
         let _ = std::fs::remove_file(&path);
     }
+    fn a_port_of_one_that_was_killed_is_taken_over(driver) {
+        let origin = Origin::start(answering(ok("hi")));
+        let first = Rig::with(&config(driver, "\"127.0.0.1:0\"", &origin));
+        let address = first.balancer.address();
+        assert_eq!(first.get("/").text(), "hi");
+        first.balancer.signal("KILL");
+        assert_eq!(first.balancer.exit_code(crate::harness::PATIENCE), 128 + 9);
+        let second = Rig::with(&config(driver, &format!("\"{address}\""), &origin));
+        assert_eq!(second.get("/").text(), "hi");
+    }
     fn a_port_in_use_is_named_with_the_cure(driver) {
         let origin = Origin::start(answering(ok("hi")));
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
