@@ -5,12 +5,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Settings;
 use crate::config::settings::BindAddress;
 use crate::logic::limits::BACKLOG;
+
+/// How often, and how far apart, a unix socket is asked whether somebody is there before it is left alone.
+const TAKE_OVER_TRIES: u32 = 20;
+const TAKE_OVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// The listening sockets of one worker, with the listener that each belongs to.
 pub(super) type WorkerSockets = Vec<(u16, OwnedFd)>;
@@ -123,7 +128,7 @@ fn listen(socket: Socket) -> io::Result<TcpListener> {
 fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if UnixStream::connect(path).is_ok() {
+            if is_alive(path) {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
@@ -133,6 +138,17 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Does somebody accept there? The kernel takes down the ring of a process that was killed in the background, and its
+/// listener lives that long.
+fn is_alive(path: &Path) -> bool {
+    (0..TAKE_OVER_TRIES).all(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(TAKE_OVER_PAUSE);
+        }
+        UnixStream::connect(path).is_ok()
+    })
 }
 
 /// What cannot be bound, why, and by which key or command that changes.

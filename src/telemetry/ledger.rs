@@ -75,9 +75,20 @@ impl ListenerLedger {
     pub fn open(&self) -> u64 {
         self.open.values().sum()
     }
+
+    /// Open now on this worker.
+    pub fn open_on(&self, worker: usize) -> u64 {
+        self.open.get(&worker).copied().unwrap_or(0)
+    }
 }
 
 impl Ledger {
+    /// Connections that are open now, by worker.
+    pub fn open_by_worker(&self) -> Vec<u64> {
+        let workers = 0..self.answered.len();
+        workers.map(|worker| self.listeners.values().map(|listener| listener.open_on(worker)).sum()).collect()
+    }
+
     /// An empty one, for so many workers.
     pub fn new(workers: usize) -> Self {
         Self {

@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(crate) struct Act {
     script: Mutex<Script>,
     seen: Mutex<Vec<Seen>>,
     changed: Condvar,
+    /// Connections before this one are over and forgotten: a long run has too many to look at each time.
+    forgotten: AtomicUsize,
 }
 
 /// What was seen of one connection.
@@ -81,7 +84,12 @@ impl Origin {
 
 impl Act {
     fn new(script: Script) -> Self {
-        Self { script: Mutex::new(script), seen: Mutex::default(), changed: Condvar::new() }
+        Self {
+            script: Mutex::new(script),
+            seen: Mutex::default(),
+            changed: Condvar::new(),
+            forgotten: AtomicUsize::new(0),
+        }
     }
 
     /// Connections accepted from now on follow another script.
@@ -121,16 +129,21 @@ impl Act {
     /// Reads every connection's bytes once more, from where the last audit ended: they must be a sequence of
     /// unambiguous requests that carry the balancer's mark. Returns what is wrong.
     pub(crate) fn audit(&self) -> Vec<String> {
-        self.seen().iter_mut().filter_map(|s| s.audit().err()).collect()
+        let from = self.forgotten.load(Ordering::Relaxed);
+        self.seen()[from..].iter_mut().filter_map(|s| s.audit().err()).collect()
     }
 
     /// Forgets what was audited and read, so that a test of many requests does not keep them all.
     pub(crate) fn forget(&self) {
-        for seen in self.seen().iter_mut().filter(|s| s.tunnel_from.is_none()) {
+        let mut all = self.seen();
+        let from = self.forgotten.load(Ordering::Relaxed);
+        for seen in all[from..].iter_mut().filter(|s| s.tunnel_from.is_none()) {
             seen.bytes.drain(..seen.audited);
             seen.audited = 0;
             seen.requests.clear();
         }
+        let over = all[from..].iter_mut().take_while(|s| s.ended).map(|s| s.bytes = Vec::new()).count();
+        self.forgotten.store(from + over, Ordering::Relaxed);
     }
 
     fn accept(self: &Arc<Self>, socket: TcpStream) {
@@ -303,7 +316,7 @@ impl OriginConnection {
     }
 
     /// From now on an idle connection is closed after this long.
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
+    pub(crate) fn set_patience(&self, patience: Duration) {
         let _ = self.socket.set_read_timeout(Some(patience));
     }
 

@@ -5,12 +5,11 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     panic::AssertUnwindSafe,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Sender, bounded};
 use futures_util::FutureExt;
 use monoio::net::TcpStream;
 
@@ -89,7 +88,7 @@ pub(crate) fn start(
     node: &Arc<Node>,
     sockets: Sockets,
 ) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
-    let (ready, is_ready) = bounded(sockets.http.len());
+    let (ready, is_ready) = mpsc::sync_channel(sockets.http.len());
     let (mut tcp, mut udp) = (sockets.tcp, sockets.udp);
     let mut threads = Vec::new();
     for (index, http) in sockets.http.into_iter().enumerate() {
@@ -120,7 +119,7 @@ struct Share {
 }
 
 impl Share {
-    fn run(self, node: &Arc<Node>, index: usize, ready: &Sender<()>) -> io::Result<()> {
+    fn run(self, node: &Arc<Node>, index: usize, ready: &mpsc::SyncSender<()>) -> io::Result<()> {
         let worker = Worker::new(Arc::clone(node), index, self.args.seed);
         driver::run(self.args.driver, |driver| {
             // The threads all get the same driver; the first one says it.
@@ -129,7 +128,7 @@ impl Share {
         })?
     }
 
-    async fn serve(self, worker: Rc<Worker>, ready: &Sender<()>) -> io::Result<()> {
+    async fn serve(self, worker: Rc<Worker>, ready: &mpsc::SyncSender<()>) -> io::Result<()> {
         let (grace, pause) = (self.args.grace, self.args.accept_delay);
         let http = self.http.try_clone()?;
         let own = Rc::clone(&worker);

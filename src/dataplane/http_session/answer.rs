@@ -21,7 +21,8 @@ impl Session {
             exchange.end(self, End::ClientGone);
             return false;
         }
-        exchange.end(self, End::Complete);
+        let end = exchange.fault.map_or(End::Complete, End::Fault);
+        exchange.end(self, end);
         if !keep_alive {
             self.linger().await;
         }

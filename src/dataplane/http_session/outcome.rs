@@ -8,6 +8,7 @@ use crate::dataplane::access::{Draft, Ended};
 use crate::dataplane::upstream::LocalNode;
 use crate::dataplane::view::View;
 use crate::logic::access::End;
+use crate::logic::fault::Fault;
 use crate::logic::http1::request::{RequestFacts, Version};
 use crate::logic::route::{Action, RouteIndex};
 
@@ -20,6 +21,8 @@ pub(super) struct Exchange {
     pub(super) draft: Option<Draft>,
     pub(super) began: Instant,
     pub(super) node: Option<Rc<LocalNode>>,
+    /// Why the balancer answered by itself, where that was a refusal.
+    pub(super) fault: Option<Fault>,
     /// The status that the client got; 0 while it got none.
     pub(super) status: u16,
     /// Bytes of the head as they were received.
@@ -44,6 +47,7 @@ impl Exchange {
             draft: None,
             began,
             node: None,
+            fault: None,
             status: 0,
             head_in: 0,
             body_in: 0,

@@ -76,7 +76,7 @@ pub(super) enum Composed {
     /// A request head for a node of this backend.
     Request(BackendIndex, RouteIndex),
     /// A response.
-    Response { status: u16, keep_alive: bool },
+    Response { status: u16, keep_alive: bool, fault: Option<Fault> },
 }
 
 impl Session {
@@ -94,9 +94,10 @@ impl Session {
                     let job = self.job(&mut exchange, (backend, route), facts, buf, end, scratch);
                     Prepared::Forward { exchange, job }
                 }
-                (Composed::Response { status, keep_alive }, _) => {
+                (Composed::Response { status, keep_alive, fault }, _) => {
                     let response = Buf::holding(scratch);
                     exchange.status = status;
+                    exchange.fault = fault;
                     self.leave_body(exchange.facts, buf, end);
                     Prepared::Answer { exchange, response, keep_alive }
                 }
@@ -162,7 +163,7 @@ impl Session {
                 self.with_answering(&request.facts, keep_alive, |answering| {
                     write_fixed(out, 204, b"", &Edits::default(), answering);
                 });
-                Composed::Response { status: 204, keep_alive }
+                Composed::Response { status: 204, keep_alive, fault: None }
             }
             Action::Forward { backend, rewrite } => {
                 self.compose_onward(view, route, rewrite, *backend, request, request_id, out);
@@ -174,13 +175,13 @@ impl Session {
                 self.with_answering(&request.facts, keep_alive, |answering| {
                     write_redirect(out, *status, &location, edits, answering);
                 });
-                Composed::Response { status: *status, keep_alive }
+                Composed::Response { status: *status, keep_alive, fault: None }
             }
             Action::Respond { status, body } => {
                 self.with_answering(&request.facts, keep_alive, |answering| {
                     write_fixed(out, *status, body, edits, answering);
                 });
-                Composed::Response { status: *status, keep_alive }
+                Composed::Response { status: *status, keep_alive, fault: None }
             }
         }
     }
@@ -232,13 +233,13 @@ impl Session {
         self.with_answering(&request.facts, keep_alive, |answering| {
             write_fault(out, fault, allow, answering)
         });
-        Composed::Response { status: fault.status(), keep_alive }
+        Composed::Response { status: fault.status(), keep_alive, fault: Some(fault) }
     }
 
     /// The answer to what could not be read as a request.
     pub(super) fn compose_unread(&self, fault: Fault, out: &mut Vec<u8>) -> Composed {
         self.worker().with_date(|date| write_fault(out, fault, None, &Answering::unread(date)));
-        Composed::Response { status: fault.status(), keep_alive: false }
+        Composed::Response { status: fault.status(), keep_alive: false, fault: Some(fault) }
     }
 
     pub(super) fn with_answering(

@@ -81,6 +81,8 @@ struct TotalsView {
     retries_total: u64,
     in_flight: u64,
     connections: u64,
+    /// The same, by worker: how evenly they are spread.
+    connections_by_worker: Vec<u64>,
     connections_total: u64,
     bytes_in_total: u64,
     bytes_out_total: u64,
@@ -157,6 +159,7 @@ fn totals(admin: &Admin) -> TotalsView {
         retries_total: totals.retries,
         in_flight: nodes.map(|entry| u64::from(entry.node.in_flight())).sum(),
         connections: listeners().map(|listener| listener.open()).sum(),
+        connections_by_worker: ledger.open_by_worker(),
         connections_total: listeners().map(|listener| listener.accepted).sum(),
         bytes_in_total: totals.bytes_in,
         bytes_out_total: totals.bytes_out,
