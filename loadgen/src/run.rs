@@ -149,6 +149,9 @@ fn step(rate: f64, result: &RunResult) -> FindStep {
     if achieved < rate * REACHED {
         broken.push(format!("only {achieved:.0}/s of {rate:.0}/s were answered"));
     }
+    if result.client.bottleneck && !broken.is_empty() {
+        broken.push("the client was the bottleneck".to_owned());
+    }
     FindStep {
         rate,
         achieved,

@@ -113,7 +113,9 @@ impl Tally {
     pub fn clear(&mut self) {
         self.counts = Counts::default();
         for histogram in [&mut self.response, &mut self.service, &mut self.connect, &mut self.lag] {
-            histogram.reset();
+            if !histogram.is_empty() {
+                histogram.reset();
+            }
         }
         self.statuses.fill(0);
         self.nodes.iter_mut().for_each(|(_, count)| *count = 0);
