@@ -25,7 +25,7 @@ fn breaks(at: &Stage, chunks: &str) {
         }
     });
     let mut client = at.client();
-    client.send("GET /broken HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    client.send("GET /broken HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     let bytes = client.rest();
     if let Ok(Some(whole)) = parse(&bytes, Side::Response { method: "GET", ended: true }) {
         assert_eq!(whole.status(), 502, "a broken response was made a whole one: {whole:?}");
