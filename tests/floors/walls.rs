@@ -117,7 +117,7 @@ const BANS: &[Ban] = &[
     },
     Ban {
         floor: "dataplane",
-        names: &["std::sync::Mutex", "std::sync::RwLock", "std::sync::Condvar", "std::sync::Barrier", "std::sync::mpsc"],
+        names: &["std::sync::Mutex", "std::sync::RwLock", "std::sync::Condvar", "std::sync::mpsc"],
         reason: "a worker never waits for another thread",
     },
     Ban {
