@@ -1,6 +1,6 @@
 //! Values of one text: durations, sizes, addresses, patterns. Each is read once, by the rule that its schema names.
 //!
-//! [`checked`] is how the reader of the file finds the rule of a `format` in the schema: so a text that does not fit
+//! [`rule`] is how the reader of the file finds the rule of a `format` in the schema: so a text that does not fit
 //! is a problem at its own place, and what deserializes afterwards cannot fail.
 
 pub(super) mod address;
