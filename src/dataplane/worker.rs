@@ -398,6 +398,9 @@ impl Worker {
         }
         self.flush_log();
         self.report(0);
+        // A close is carried out by the ring, which gets its orders when the worker waits: without this one the listener
+        // that closed last would stay open for as long as other workers drain, with clients queueing for nobody.
+        monoio::time::sleep(STEP).await;
     }
 
     fn is_over(&self) -> bool {

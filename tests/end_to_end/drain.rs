@@ -39,9 +39,11 @@ fn in_flight(rig: &Rig, origin: &Origin) -> Client {
 
 #[track_caller]
 fn wait_until_refusing(rig: &Rig) {
-    wait_for("new connections are refused", || {
-        TcpStream::connect(rig.balancer.address()).is_err().then_some(())
-    });
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(rig.balancer.address()).is_ok() {
+        assert!(Instant::now() < deadline, "it still accepts\n{}", rig.balancer.stderr());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 site_cases! { on;
