@@ -1,9 +1,11 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
+pub mod event;
 pub mod log_channel;
 pub mod mailbox;
 pub mod memory;
 pub mod node;
+pub mod order;
 pub mod report;
 pub mod run_state;
 pub mod snapshot;

@@ -176,6 +176,8 @@ pub const ACCEPT_BATCH_MAX: usize = 64;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that may wait in the kernel for a listener.
 pub const BACKLOG: i32 = 4096;
+/// Events that may wait for the telemetry to take them: more are dropped and counted.
+pub const EVENTS_WAITING_MAX: usize = 1024;
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
 

@@ -36,15 +36,59 @@ pub enum Origin {
     Static,
     /// A name in the file.
     Dns,
+    /// A container that the balancer started.
+    Docker,
+    /// A local process that the balancer started.
+    Process,
+    /// A container that somebody else started, and that asked by its labels.
+    Label,
+}
+
+impl Origin {
+    /// The word of the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Dns => "dns",
+            Self::Docker => "docker",
+            Self::Process => "process",
+            Self::Label => "label",
+        }
+    }
 }
 
 /// What a node is doing; the words of the public contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
+    /// Its engine brings it up: nobody can connect yet.
+    Starting,
+    /// It runs, and has not passed its health check yet.
+    Warming,
     /// Takes requests.
     Serving,
+    /// Failed its health check.
+    Unhealthy,
+    /// Failed too many requests: out for a while.
+    Ejected,
+    /// Takes no new requests; those in flight finish.
+    Draining,
     /// Takes none, for the reason that stands beside it.
     Down,
+}
+
+impl NodeState {
+    /// The word of the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Warming => "warming",
+            Self::Serving => "serving",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// One node. Shared by every snapshot it is part of, so its counters live as long as it does.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Admin;
 use crate::logic::balance::Strategy;
 use crate::logic::route::{Action, HostPattern, PathPattern, Route};
-use crate::shared::node::{NodeState, Origin};
+use crate::shared::node::NodeState;
 use crate::shared::snapshot::{Backend, Entry, Snapshot};
 use crate::telemetry::about::Bound;
 use crate::telemetry::collector::View;
@@ -56,8 +56,8 @@ fn node<'a>(entry: &'a Entry, view: &View<'_>) -> NodeView<'a> {
         id: &node.id,
         backend: &node.backend,
         address: node.address.to_string(),
-        origin: origin_word(node.origin),
-        state: state_word(entry.state),
+        origin: node.origin.name(),
+        state: entry.state.name(),
         reason: &entry.reason,
         since_ms: entry.since_ms,
         weight: entry.weight,
@@ -78,20 +78,6 @@ fn node<'a>(entry: &'a Entry, view: &View<'_>) -> NodeView<'a> {
 fn rps(entry: &Entry, view: &View<'_>) -> f64 {
     let rate = |of: &NodeLedger| of.rps(entry.node.requests_total(), view.now_ms);
     (view.ledger.node(&entry.node.id).map_or(0.0, rate) * 100.0).round() / 100.0
-}
-
-fn origin_word(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Static => "static",
-        Origin::Dns => "dns",
-    }
-}
-
-fn state_word(state: NodeState) -> &'static str {
-    match state {
-        NodeState::Serving => "serving",
-        NodeState::Down => "down",
-    }
 }
 
 /// `GET /api/v1/backends`: one backend, its nodes added up.
