@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use super::view::View;
-use super::{buffers, listener};
+use super::{buffers, listener, splice};
 use crate::logic::limits::HEAD_BYTES_CEILING;
 use crate::shared::log_channel::LogSender;
 use crate::shared::mailbox::{Command, Inbox, Mailbox};
@@ -394,6 +394,7 @@ impl Worker {
             self.report(0);
             self.parking.expire(now);
             buffers::trim();
+            splice::trim();
             memory.give_back(self.sessions.get());
         }
         self.flush_log();

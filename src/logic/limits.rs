@@ -176,6 +176,19 @@ pub const ACCEPT_BATCH_MAX: usize = 64;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that may wait in the kernel for a listener.
 pub const BACKLOG: i32 = 4096;
+/// Writes up to this size are not watched on their own account: they fit a socket's empty send buffer (16 KiB and its
+/// bookkeeping at the least), so they are over long before anything else happens on the connection.
+pub const UNWATCHED_WRITE_BYTES_MAX: usize = 20 * KIB;
+/// And where one is not over after this, it is watched like any other.
+pub const UNWATCHED_WRITE: Duration = Duration::from_millis(100);
+/// Bytes of a pipe that bulk goes through: what an unprivileged process may ask for at most.
+pub const PIPE_BYTES: usize = 1024 * KIB;
+/// Empty pipes that a worker keeps.
+pub const PIPES_FREE_MAX: usize = 16;
+/// A body is spliced where at least this much of it is still to come: below, a copy is cheaper than the pipe.
+pub const SPLICE_BYTES_MIN: u64 = 192 * 1024;
+/// Bytes that one connection may move before others have their turn.
+pub const SPLICE_TURN_BYTES: u64 = 2 * 1024 * 1024;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
 /// File descriptors that the process needs beside its connections.

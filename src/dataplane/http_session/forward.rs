@@ -20,8 +20,10 @@ use crate::logic::http1::head::{HeadScanner, Scan};
 use crate::logic::http1::request::{FieldRoom, Version};
 use crate::logic::http1::response::{self, BadResponse, Kind};
 use crate::logic::http1::rewrite::write_response;
-use crate::logic::limits::{CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, INTERIM_RESPONSES_MAX};
-use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::limits::{
+    CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, INTERIM_RESPONSES_MAX, MessageLimits, Timeouts, UNWATCHED_WRITE,
+    UNWATCHED_WRITE_BYTES_MAX,
+};
 
 /// A final response that has begun: its head is rewritten, its body has yet to be relayed.
 pub(super) struct Started {
@@ -172,9 +174,11 @@ impl Session {
         limits: &MessageLimits,
     ) -> Result<Started, Trouble> {
         if let Some(out) = job.out.take() {
+            job.watched = job.upload.is_some() || out.len() > UNWATCHED_WRITE_BYTES_MAX;
             connection.socket.start_write(out);
         }
-        self.expect_within(timeouts.body);
+        self.expect_within(if job.watched { timeouts.body } else { UNWATCHED_WRITE });
+        self.watch_client(job);
         let mut scanner = HeadScanner::default();
         let mut interims = 0;
         let mut arrived: Option<Buf> = None;
@@ -217,7 +221,6 @@ impl Session {
                     } else {
                         timeouts.response_head
                     });
-                    self.watch_client(job);
                 }
                 Event::Upload(Ok(_)) => {
                     exchange.body_in += job.upload.take().map_or(0, |upload| upload.bytes());
@@ -245,7 +248,13 @@ impl Session {
     async fn next_event(&mut self, connection: &mut Connection, job: &mut Job, timeouts: &Timeouts) -> Event {
         std::future::poll_fn(|cx| {
             if job.out.is_none() {
-                if let Poll::Ready((result, buf)) = connection.socket.poll_write(cx) {
+                if !job.watched && self.timer.expired() {
+                    job.watched = true;
+                    self.expect_within(timeouts.body);
+                }
+                let socket = &mut connection.socket;
+                let written = if job.watched { socket.poll_write(cx) } else { socket.glance_at_write() };
+                if let Poll::Ready((result, buf)) = written {
                     return Poll::Ready(Event::Sent(result, buf));
                 }
             } else if !job.broken

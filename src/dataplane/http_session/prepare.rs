@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub(super) facts: RequestFacts,
     /// The rewritten head and as much of the body as had come; `None` while it is being sent.
     pub(super) out: Option<Buf>,
+    /// Is the end of that write waited for, or only noticed?
+    pub(super) watched: bool,
     /// Where `out` begins: it is kept until the response begins, and sent again from here if it has to be.
     pub(super) out_position: usize,
     /// The rest of the body.
@@ -310,6 +312,7 @@ impl Session {
             backend,
             route,
             facts,
+            watched: true,
             out_position: out.position(),
             out: Some(out),
             upload: upload.map(|framing| Upload::new(flow(framing))),
