@@ -21,6 +21,7 @@ use crate::dataplane::worker::{self, Assignment, Loads};
 use crate::logic::limits::REPORTS_MAX;
 use crate::shared::log_channel::{LogSender, log_channel};
 use crate::shared::mailbox::{Command, Inbox, Mailbox, mailbox};
+use crate::shared::memory;
 use crate::shared::report::Report;
 use crate::shared::run_state::{Phase, RunState};
 use crate::shared::snapshot::Published;
@@ -34,6 +35,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Balances with these settings until a signal ends it.
 pub fn run(settings: Settings) -> ExitCode {
+    memory::refuse_huge_pages();
     let cores = usable_cores();
     let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
     for warning in descriptors::prepare(&settings) {
