@@ -191,6 +191,8 @@ pub const SPLICE_BYTES_MIN: u64 = 192 * 1024;
 pub const SPLICE_TURN_BYTES: u64 = 2 * 1024 * 1024;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
+/// Orders of operators that may wait for the control plane; the next one waits where it is given.
+pub const ORDERS_WAITING_MAX: usize = 64;
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
 
