@@ -4,8 +4,10 @@
 
 pub mod access;
 pub mod balance;
+pub mod client;
 pub mod fault;
 pub mod http1;
+pub mod latency;
 pub mod limits;
 pub mod message;
 pub mod path;

@@ -1,5 +1,6 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
+pub mod clock;
 pub mod event;
 pub mod log_channel;
 pub mod mailbox;

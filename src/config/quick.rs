@@ -7,7 +7,9 @@ use super::finish::{default_access_log, default_admin, default_listener, grace};
 use super::leaf::address::{Bind, ServerUrl};
 use super::leaf::{Leaf, Trouble};
 use super::problem::{Problem, Problems};
-use super::settings::{Admin, BackendSettings, BindAddress, DriverChoice, Listener, Server, Settings};
+use super::settings::{
+    Admin, AffinitySettings, BackendSettings, BindAddress, DriverChoice, Listener, Server, Settings,
+};
 use super::source::Source;
 use crate::logic::balance::Strategy;
 use crate::logic::limits::{LISTENER_BINDS_MAX, MessageLimits, NODES_MAX, Timeouts};
@@ -150,7 +152,12 @@ fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) 
         limits: MessageLimits::default(),
         timeouts: Timeouts::default(),
         routes: Arc::new(RouteTable::new(vec![route])),
-        backends: vec![BackendSettings { name: "default".into(), strategy: Strategy::default(), servers }],
+        backends: vec![BackendSettings {
+            name: "default".into(),
+            strategy: Strategy::default(),
+            affinity: AffinitySettings::default(),
+            servers,
+        }],
         admin: Some(default_admin()),
         unsupported: Vec::new(),
         warnings: Problems::default(),

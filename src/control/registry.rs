@@ -4,6 +4,7 @@
 //! whose nodes live on where they are still wanted, with their counters and connections. What changes the world
 //! next (a reload, an answer that differs, a probe) changes one of these three and builds again.
 
+mod affinity;
 mod build;
 
 use std::collections::HashMap;
@@ -131,7 +132,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::config::settings::{BackendSettings, Server};
+    use crate::config::settings::{AffinitySettings, BackendSettings, Server};
     use crate::logic::balance::Strategy;
     use crate::logic::limits::LOOKUP_TIMEOUT;
     use crate::shared::node::{NodeAddress, NodeState, Origin};
@@ -139,7 +140,12 @@ mod tests {
 
     pub(super) fn settings(servers: &[ServerHost]) -> Settings {
         let servers = servers.iter().map(|host| Server { host: host.clone(), weight: 3 }).collect();
-        let backends = vec![BackendSettings { name: "api".into(), strategy: Strategy::default(), servers }];
+        let backends = vec![BackendSettings {
+            name: "api".into(),
+            strategy: Strategy::default(),
+            affinity: AffinitySettings::default(),
+            servers,
+        }];
         let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
         Settings { backends, ..crate::config::parse(whole, "test", &|_| None).unwrap() }
     }

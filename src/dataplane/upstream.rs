@@ -23,6 +23,8 @@ pub(crate) struct LocalNode {
     /// Bytes of the responses of late: how large a buffer the next read gets.
     response_bytes: Cell<usize>,
     durations: RefCell<Option<(Durations, Durations)>>,
+    /// Does its backend's strategy go by what it takes to answer?
+    pub(crate) measured: Cell<bool>,
 }
 
 /// An open connection that nobody uses. A read is under way on it: the node closing it is seen there.
@@ -42,7 +44,13 @@ pub(crate) struct Connection {
 
 impl LocalNode {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, idle: RefCell::default(), response_bytes: Cell::new(0), durations: RefCell::default() }
+        Self {
+            node,
+            idle: RefCell::default(),
+            response_bytes: Cell::new(0),
+            durations: RefCell::default(),
+            measured: Cell::new(false),
+        }
     }
 
     /// The connection that was used last, if it is still good.

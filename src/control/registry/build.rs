@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Answers, name_of};
+use super::{Answers, affinity, name_of};
 use crate::config::Settings;
 use crate::config::settings::{BackendSettings, Server, ServerHost};
 use crate::logic::limits::NODES_MAX;
@@ -41,19 +41,29 @@ pub(super) fn snapshot(
     }
 }
 
-/// Entries of the snapshot before, by the ids of their nodes.
+/// The snapshot before: its entries by the ids of their nodes, its backends by their names.
 #[derive(Default)]
-struct Known<'a>(HashMap<&'a str, &'a Entry>);
+struct Known<'a> {
+    entries: HashMap<&'a str, &'a Entry>,
+    backends: HashMap<&'a str, &'a Backend>,
+}
 
 impl<'a> Known<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
         let entries = snapshot.backends.iter().flat_map(|backend| &backend.nodes);
-        Self(entries.map(|entry| (&*entry.node.id, entry)).collect())
+        Self {
+            entries: entries.map(|entry| (&*entry.node.id, entry)).collect(),
+            backends: snapshot.backends.iter().map(|backend| (&*backend.name, &**backend)).collect(),
+        }
+    }
+
+    fn backend(&self, name: &str) -> Option<&'a Backend> {
+        self.backends.get(name).copied()
     }
 
     /// The same node again, or this new one; and since when it is in that state.
     fn or(&self, node: Node, state: NodeState, now_ms: u64) -> (Arc<Node>, u64) {
-        match self.0.get(&*node.id) {
+        match self.entries.get(&*node.id) {
             Some(entry) if entry.state == state => (Arc::clone(&entry.node), entry.since_ms),
             Some(entry) => (Arc::clone(&entry.node), now_ms),
             None => (Arc::new(node), now_ms),
@@ -79,7 +89,8 @@ fn backend(settings: &BackendSettings, answers: &Answers, known: &Known<'_>, now
             });
         }
     }
-    Backend { name: Arc::clone(&settings.name), strategy: settings.strategy, nodes }
+    let affinity = affinity::build(settings, &nodes, known.backend(&settings.name));
+    Backend { name: Arc::clone(&settings.name), strategy: settings.strategy, affinity, nodes }
 }
 
 /// What is to be known of a node before it is one.
