@@ -4,12 +4,16 @@
 //! hot where its requests in flight are above a quantile of all of them; among the cold ones the lowest latency wins; with
 //! none cold, the fewest in flight. The paper probes nodes for both numbers. Here both are known without asking: the
 //! requests in flight exactly, the latency from what nodes answered.
+//!
+//! The paper's latency is what a node takes at the requests in flight that it has now. Ours is an average over the last
+//! seconds, so it is multiplied by (in flight + 1) / weight, as [`super::peak_ewma`] does: by the average alone all workers
+//! would fill the node that was fastest lately, and learn of it when its queue is seconds long.
 
 use arrayvec::ArrayVec;
 
-use super::choice::{load, scan};
+use super::choice::{load, load_with_one_more, scan};
 use super::sample::{self, Draws};
-use super::{Ask, Nodes};
+use super::{Ask, Nodes, peak_ewma};
 use crate::logic::limits::FULL_SCAN_MAX;
 
 /// Of many nodes so many are drawn and compared: half of the paper's pool of probes, as all of these are fresh.
@@ -28,12 +32,7 @@ impl Prequal {
         let candidates = candidates(nodes, &mut draws);
         let hot_above = hot_above(nodes, &candidates)?;
         let cold = candidates.iter().copied().filter(|&at| load(nodes, at) <= hot_above);
-        scan(cold, &mut draws, |at| {
-            let cost_us = nodes.reading(at, ask.now_us).cost_us(nodes.in_flight(at));
-            // Where nodes were drawn by weight, their weights have counted.
-            let weight = if nodes.len() <= FULL_SCAN_MAX { nodes.weight(at).max(1) } else { 1 };
-            cost_us / f64::from(weight)
-        })
+        scan(cold, &mut draws, |at| peak_ewma::cost(nodes, at, load_with_one_more(nodes, at), ask.now_us))
     }
 }
 
