@@ -26,6 +26,8 @@ pub(crate) struct LocalNode {
     durations: RefCell<Option<(Durations, Durations)>>,
     /// An operator took it down: what is in flight on it is given up.
     pub(crate) cut: Cut,
+    /// Does its backend's strategy go by what it takes to answer?
+    pub(crate) measured: Cell<bool>,
 }
 
 /// An open connection that nobody uses. A read is under way on it: the node closing it is seen there.
@@ -51,6 +53,7 @@ impl LocalNode {
             response_bytes: Cell::new(0),
             durations: RefCell::default(),
             cut: Cut::default(),
+            measured: Cell::new(false),
         }
     }
 

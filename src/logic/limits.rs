@@ -216,6 +216,19 @@ pub const ORDERS_WAITING_MAX: usize = 64;
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
 
+/// The time constant with which the latency of a node is forgotten, in microseconds.
+pub const LATENCY_DECAY_US: u64 = 10_000_000;
+/// A reading of a node's CPU that is older counts as none.
+pub const CPU_READING_MAX_AGE: Duration = Duration::from_secs(10);
+/// Nodes up to which a strategy looks at all of them; with more it compares a few that it draws.
+pub const FULL_SCAN_MAX: usize = 16;
+/// What a node may carry beyond its share before `consistent_hash` passes on: 125 of 100.
+pub const BOUNDED_LOAD_PERCENT: u64 = 125;
+/// Bytes of a secret that signs sticky cookies: fewer could be guessed.
+pub const STICKY_SECRET_BYTES_MIN: usize = 16;
+/// Bytes of the name of a sticky cookie: it is written into responses.
+pub const COOKIE_NAME_BYTES_MAX: usize = 64;
+
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());

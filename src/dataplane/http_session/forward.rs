@@ -74,7 +74,7 @@ impl Session {
             let view = Rc::clone(&exchange.view);
             let backend = view.backend(job.backend);
             let picked = if failures < CONNECT_ATTEMPTS_MAX {
-                backend.pick(&tried[..failures], self.worker().draw())
+                backend.pick(&mut job.tie, &tried[..failures], self.worker().draw(), exchange.began)
             } else {
                 None
             };
@@ -129,6 +129,7 @@ impl Session {
             }
             last = Some(failure);
             exchange.retries += 1;
+            exchange.asked_us = exchange.elapsed_us();
         }
     }
 
@@ -225,6 +226,7 @@ impl Session {
                 Event::Upload(Ok(_)) => {
                     exchange.body_in += job.upload.take().map_or(0, |upload| upload.bytes());
                     job.sent_more = true;
+                    exchange.asked_us = exchange.elapsed_us();
                     self.expect_within(timeouts.response_head);
                     self.watch_client(job);
                 }
@@ -383,6 +385,9 @@ impl Session {
         let reply = reply(&job.facts, &response, job.is_clean(), self.worker().is_draining());
         let edits = &exchange.view.snapshot.routes.get(job.route).response_edits;
         self.worker().with_date(|date| write_response(out, &response, &reply, edits, date));
+        if response.kind == Kind::Final {
+            exchange.view.backend(job.backend).give_cookie(&job.tie, out);
+        }
         Ok(Meaning {
             status: response.head.status,
             kind: response.kind,

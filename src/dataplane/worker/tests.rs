@@ -18,8 +18,13 @@ fn snapshot(node: &Arc<Node>, state: NodeState, version: u64) -> Snapshot {
     let settings = crate::config::parse(text, "test", &|_| None).unwrap();
     let entry =
         Entry { node: Arc::clone(node), weight: 1, effective: 1, state, reason: "".into(), since_ms: 0 };
-    let backend =
-        Backend { name: "api".into(), strategy: Strategy::default(), panics: false, nodes: vec![entry] };
+    let backend = Backend {
+        name: "api".into(),
+        strategy: Strategy::default(),
+        panics: false,
+        affinity: crate::shared::snapshot::Affinity::default(),
+        nodes: vec![entry],
+    };
     Snapshot {
         version,
         generation: 1,
