@@ -9,4 +9,7 @@ pub mod http1;
 pub mod limits;
 pub mod message;
 pub mod path;
+pub mod queue;
+pub mod rate_limit;
+pub mod retry;
 pub mod route;
