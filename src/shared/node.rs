@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use crossbeam_utils::CachePadded;
 
@@ -104,6 +107,8 @@ pub struct Node {
     pub origin: Origin,
     /// Requests in flight over all workers. On its own cache line: every worker writes it on every request.
     in_flight: CachePadded<AtomicU32>,
+    /// Requests that it may have in flight, where its backend has limits: written with each snapshot.
+    in_flight_max: AtomicU32,
     /// Exact totals for the admin API, written rarely enough to share a line.
     requests: CachePadded<AtomicU64>,
     errors: AtomicU64,
@@ -118,6 +123,7 @@ impl Node {
             address,
             origin,
             in_flight: CachePadded::default(),
+            in_flight_max: AtomicU32::new(u32::MAX),
             requests: CachePadded::default(),
             errors: AtomicU64::new(0),
         }
@@ -147,6 +153,42 @@ impl Node {
     /// One request is over.
     pub fn end(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Sets how many requests it may have in flight; those beyond it that are there already finish.
+    pub fn set_in_flight_max(&self, max: u32) {
+        self.in_flight_max.store(max, SeqCst);
+    }
+
+    /// Is there room for one more? Only [`Node::claim`] makes sure of it.
+    pub fn has_room(&self) -> bool {
+        self.in_flight() < self.in_flight_max.load(Relaxed)
+    }
+
+    /// Takes a place for one request, if there is one: never more than the maximum, however many workers try.
+    /// [`Node::give_back`] must follow on every path, or the place be handed on to another request.
+    ///
+    /// Sequentially consistent, as is giving back: a request that begins to wait and a place that becomes free must not
+    /// miss one another (see `shared::queue`).
+    pub fn claim(&self) -> bool {
+        let max = self.in_flight_max.load(SeqCst);
+        self.in_flight.fetch_update(SeqCst, SeqCst, |now| (now < max).then_some(now + 1)).is_ok()
+    }
+
+    /// Gives a place back.
+    pub fn give_back(&self) {
+        self.in_flight.fetch_sub(1, SeqCst);
+    }
+
+    /// May the place of a request that has ended be handed to another? Not where the maximum has fallen meanwhile, as it
+    /// does to 0 for a node that takes no more requests.
+    pub fn keeps_place(&self) -> bool {
+        self.in_flight() <= self.in_flight_max.load(SeqCst)
+    }
+
+    /// Counts a request on a place that was claimed for it.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Relaxed);
     }
 
     /// One request was failed by the node.

@@ -4,15 +4,19 @@
 //! Readers never wait: `arc-swap` keeps the current pointer in a per-thread cache, and a read is one atomic load.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 use ipnet::IpNet;
 
 use super::node::{Node, NodeState};
+use super::queue::Queue;
+use super::route_gate::RouteGate;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
 
 /// Everything that a worker needs to serve a request.
@@ -34,6 +38,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<str>>,
     /// The routes.
     pub routes: Arc<RouteTable>,
+    /// What limits each route, by `RouteIndex`; `None` for one without limits.
+    pub gates: Vec<Option<Arc<RouteGate>>>,
     /// The backends, by `BackendIndex`.
     pub backends: Vec<Arc<Backend>>,
 }
@@ -44,6 +50,23 @@ impl Snapshot {
         // An IPv4 client of a dual-stack listener arrives as ::ffff:a.b.c.d; the file says a.b.c.d.
         let peer = peer.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// Tells the nodes of backends with limits how much each may have in flight: nothing, while it takes no requests, so
+    /// that no place of it is handed on. Where none serves, whatever may be used in need keeps its places.
+    fn set_limits(&self) {
+        for backend in self.backends.iter().filter(|backend| backend.queue.is_some()) {
+            let some_serve = backend.nodes.iter().any(|entry| entry.state == NodeState::Serving);
+            for entry in &backend.nodes {
+                let usable = match entry.state {
+                    NodeState::Serving => true,
+                    NodeState::Unhealthy | NodeState::Ejected => !some_serve,
+                    _ => false,
+                };
+                let max = entry.in_flight_max.map_or(u32::MAX, NonZeroU32::get);
+                entry.node.set_in_flight_max(if usable { max } else { 0 });
+            }
+        }
     }
 }
 
@@ -63,6 +86,10 @@ pub struct Backend {
     pub name: Arc<str>,
     /// How nodes are picked.
     pub strategy: Strategy,
+    /// What is tried again.
+    pub retry: RetryPolicy,
+    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    pub queue: Option<Arc<Queue>>,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
 }
@@ -74,6 +101,8 @@ pub struct Entry {
     pub node: Arc<Node>,
     /// Its weight, `1..=WEIGHT_MAX`.
     pub weight: u32,
+    /// Requests that it may have in flight; `None` is no limit.
+    pub in_flight_max: Option<NonZeroU32>,
     /// Whether it takes requests.
     pub state: NodeState,
     /// Why it is in that state, in words for a person.
@@ -89,11 +118,13 @@ pub struct Published(Arc<ArcSwap<Snapshot>>);
 impl Published {
     /// Publishes the first one.
     pub fn new(snapshot: Snapshot) -> Self {
+        snapshot.set_limits();
         Self(Arc::new(ArcSwap::from_pointee(snapshot)))
     }
 
     /// Replaces it. Workers that are in the middle of a request keep what they began with.
     pub fn publish(&self, snapshot: Snapshot) {
+        snapshot.set_limits();
         self.0.store(Arc::new(snapshot));
     }
 
