@@ -11,6 +11,8 @@ use super::settings::{Admin, BackendSettings, BindAddress, DriverChoice, Listene
 use super::source::Source;
 use crate::logic::balance::Strategy;
 use crate::logic::limits::{LISTENER_BINDS_MAX, MessageLimits, NODES_MAX, Timeouts};
+use crate::logic::queue::QueueSettings;
+use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{Action, BackendIndex, Edits, Matcher, Rewrite, Route, RouteTable};
 
 /// One listener (`web`), one route (`/*`), one backend (`default`) with its servers, everything else by default.
@@ -123,7 +125,7 @@ fn server(text: &str) -> Result<Server, Trouble> {
         return Err(Trouble::new("servers are reached by http in this version")
             .help("write `host:port` or `unix:/path`"));
     }
-    ServerUrl::read(&full).map(|url| Server { host: url.host, weight: 1 })
+    ServerUrl::read(&full).map(|url| Server { host: url.host, weight: 1, in_flight_max: None })
 }
 
 fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) -> Settings {
@@ -138,6 +140,8 @@ fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) 
         request_edits: Edits::default(),
         response_edits: Edits::default(),
         timeouts: Timeouts::default(),
+        rate_limit: None,
+        in_flight_max: None,
         limits: MessageLimits::default(),
     };
     Settings {
@@ -150,7 +154,13 @@ fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) 
         limits: MessageLimits::default(),
         timeouts: Timeouts::default(),
         routes: Arc::new(RouteTable::new(vec![route])),
-        backends: vec![BackendSettings { name: "default".into(), strategy: Strategy::default(), servers }],
+        backends: vec![BackendSettings {
+            name: "default".into(),
+            strategy: Strategy::default(),
+            servers,
+            retry: RetryPolicy::OFF,
+            queue: QueueSettings::default(),
+        }],
         admin: Some(default_admin()),
         unsupported: Vec::new(),
         warnings: Problems::default(),

@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 
-pub(super) use backend::{Backend, BackendKeys, Process, Scale, Strategy};
-pub(super) use route::{Edits, Redirect, Respond, Route};
+pub(super) use backend::{Backend, BackendKeys, Process, Queue, Retry, Scale, Strategy};
+pub(super) use route::{Edits, RateLimit, Redirect, Respond, Route};
 
 use super::leaf::address::{AdminBind, Bind, Cidr};
 use super::leaf::amount::{BodyLimit, Size, Span, Workers};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use super::source::Source;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::queue::QueueSettings;
+use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
 
 /// The whole configuration, finished.
@@ -134,6 +136,10 @@ pub struct BackendSettings {
     pub strategy: Strategy,
     /// At least one.
     pub servers: Vec<Server>,
+    /// What is tried again.
+    pub retry: RetryPolicy,
+    /// Where requests wait, where a server has a limit.
+    pub queue: QueueSettings,
 }
 
 /// One server of a backend: an address, or a name that the control plane resolves.
@@ -143,6 +149,8 @@ pub struct Server {
     pub host: ServerHost,
     /// Its weight, `1..=WEIGHT_MAX`.
     pub weight: u32,
+    /// Requests that it may have in flight; `None` is no limit.
+    pub in_flight_max: Option<NonZeroU32>,
 }
 
 /// Where a server is.

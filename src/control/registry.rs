@@ -134,12 +134,23 @@ mod tests {
     use crate::config::settings::{BackendSettings, Server};
     use crate::logic::balance::Strategy;
     use crate::logic::limits::LOOKUP_TIMEOUT;
+    use crate::logic::queue::QueueSettings;
+    use crate::logic::retry::RetryPolicy;
     use crate::shared::node::{NodeAddress, NodeState, Origin};
     use crate::shared::snapshot::Entry;
 
     pub(super) fn settings(servers: &[ServerHost]) -> Settings {
-        let servers = servers.iter().map(|host| Server { host: host.clone(), weight: 3 }).collect();
-        let backends = vec![BackendSettings { name: "api".into(), strategy: Strategy::default(), servers }];
+        let servers = servers
+            .iter()
+            .map(|host| Server { host: host.clone(), weight: 3, in_flight_max: None })
+            .collect();
+        let backends = vec![BackendSettings {
+            name: "api".into(),
+            strategy: Strategy::default(),
+            servers,
+            retry: RetryPolicy::OFF,
+            queue: QueueSettings::default(),
+        }];
         let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
         Settings { backends, ..crate::config::parse(whole, "test", &|_| None).unwrap() }
     }

@@ -1,10 +1,11 @@
 //! Backends: their servers, their strategy, who uses them.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Notes, Place};
+use super::{Notes, Place, limits};
 use crate::config::leaf::address::{Scheme, ServerUrl};
 use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
@@ -113,7 +114,10 @@ impl Backends {
             name,
             strategy: strategy(keys.strategy, place, notes),
             servers,
+            retry: limits::retry(keys.retry),
+            queue: limits::queue(keys.queue),
         });
+        limits::check_queue(keys, place, notes);
         check_fleet(keys, place, notes);
         index
     }
@@ -175,7 +179,11 @@ fn servers(
             Scheme::Https => notes.later(&url_place, "TLS to servers is not in this version: use `http://`"),
             scheme => not_http = Some((scheme, url_place.span.clone())),
         }
-        servers.push(Server { host: url.host.clone(), weight: raw.weight.unwrap_or(1) });
+        servers.push(Server {
+            host: url.host.clone(),
+            weight: raw.weight.unwrap_or(1),
+            in_flight_max: raw.max_connections.and_then(NonZeroU32::new),
+        });
     }
     let elsewhere = place.has("docker") || place.has("docker_image") || place.has("process");
     if servers.is_empty() && !elsewhere && !list.is_broken() && keys.servers.is_empty() {

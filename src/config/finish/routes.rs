@@ -1,6 +1,7 @@
 //! Routes: what each matches, the one thing it does, and that no two are the same.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::backends::Backends;
+use super::limits::rate_limit;
 use super::listeners::Listeners;
 use super::process::merged;
 use super::{Notes, Place};
@@ -80,7 +82,20 @@ impl Reader<'_> {
         let response_edits = self.edits(raw.response_headers.as_ref(), &place.key("response_headers"));
         let (limits, timeouts) = self.defaults;
         let timeouts = merged(timeouts, raw.timeouts.as_ref());
-        Some(Route { name, matcher, action: action?, request_edits, response_edits, timeouts, limits })
+        let rate_limit = rate_limit(raw.rate_limit.as_ref(), &place.key("rate_limit"), self.notes);
+        let in_flight_max = raw.max_in_flight.and_then(NonZeroU32::new);
+        let action = action?;
+        Some(Route {
+            name,
+            matcher,
+            action,
+            request_edits,
+            response_edits,
+            timeouts,
+            rate_limit,
+            in_flight_max,
+            limits,
+        })
     }
 
     fn matcher(&mut self, raw: &raw::Route, place: &Place<'_>) -> Matcher {
@@ -270,7 +285,9 @@ impl Reader<'_> {
 
     /// What would do nothing is a misunderstanding.
     fn check_useless(&mut self, place: &Place<'_>, forwards: bool) {
-        let useless = ["rewrite", "request_headers"].into_iter().filter(|key| !forwards && place.has(key));
+        let useless = ["rewrite", "request_headers", "max_in_flight"]
+            .into_iter()
+            .filter(|key| !forwards && place.has(key));
         for key in useless {
             let message = format!("`{key}` does nothing here: the route sends no request to a node");
             self.notes.problem(Problem::error(place.key(key).key_span(), message).help("remove it"));

@@ -4,6 +4,7 @@ use super::http::{field_name, is_token};
 use super::{Leaf, Trouble};
 use crate::config::quoted;
 use crate::config::settings::LogTarget;
+use crate::logic::rate_limit;
 
 /// `client_ip`, `path`, `header:NAME`, `cookie:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,11 +12,15 @@ pub(in crate::config) struct HashKey;
 
 /// `client_ip`, `header:NAME`, `route`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct RateKey;
+pub(in crate::config) struct RateKey(pub(in crate::config) rate_limit::RateKey);
 
 /// `connect`, `reset`, or a status of a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct RetryOn;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum RetryOn {
+    Connect,
+    Reset,
+    Status(u16),
+}
 
 /// `stdout`, `stderr`, or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +50,9 @@ impl Leaf for RateKey {
 
     fn read(text: &str) -> Result<Self, Trouble> {
         match text.split_once(':') {
-            None if matches!(text, "client_ip" | "route") => Ok(Self),
-            Some(("header", name)) => field_name(name).map(|_| Self),
+            None if text == "client_ip" => Ok(Self(rate_limit::RateKey::ClientIp)),
+            None if text == "route" => Ok(Self(rate_limit::RateKey::Route)),
+            Some(("header", name)) => field_name(name).map(|name| Self(rate_limit::RateKey::Header(name))),
             _ => Err(unknown::<Self>(text)),
         }
     }
@@ -57,8 +63,12 @@ impl Leaf for RetryOn {
     const MEANING: &'static str = "`connect`, `reset` or a status from 500 to 599";
 
     fn read(text: &str) -> Result<Self, Trouble> {
-        let is_failure = text.parse::<u16>().is_ok_and(|status| (500..=599).contains(&status));
-        if is_failure || matches!(text, "connect" | "reset") { Ok(Self) } else { Err(unknown::<Self>(text)) }
+        match (text, text.parse()) {
+            ("connect", _) => Ok(Self::Connect),
+            ("reset", _) => Ok(Self::Reset),
+            (_, Ok(status @ 500..=599)) => Ok(Self::Status(status)),
+            _ => Err(unknown::<Self>(text)),
+        }
     }
 }
 

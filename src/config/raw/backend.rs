@@ -39,10 +39,8 @@ macro_rules! with_backend_keys {
             #[schemars(extend("default" = "0s", "x-later" = "slow start is not in this version: remove `slow_start`"))]
             pub(in crate::config) slow_start: Option<Span>,
             /// When a request is tried on another node. Failures to connect always are.
-            #[schemars(extend("x-later" = "configured retries are not in this version: remove `retry`"))]
             pub(in crate::config) retry: Option<Retry>,
             /// Where requests wait when every node is at its limit.
-            #[schemars(extend("x-later" = "queues are not in this version: remove `queue`"))]
             pub(in crate::config) queue: Option<Queue>,
             /// Below this share of healthy nodes, all of them are used.
             #[schemars(extend("default" = "50%", "x-max" = "100%", "x-later" = "the panic threshold is not in this version: remove `panic_threshold`"))]
@@ -70,6 +68,8 @@ macro_rules! with_backend_keys {
                     docker: self.docker.as_ref(),
                     process: self.process.as_ref(),
                     scale: self.scale.as_ref(),
+                    retry: self.retry.as_ref(),
+                    queue: self.queue.as_ref(),
                 }
             }
         }
@@ -85,6 +85,8 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) docker: Option<&'a Docker>,
     pub(in crate::config) process: Option<&'a Process>,
     pub(in crate::config) scale: Option<&'a Scale>,
+    pub(in crate::config) retry: Option<&'a Retry>,
+    pub(in crate::config) queue: Option<&'a Queue>,
 }
 
 with_backend_keys! {
@@ -118,7 +120,7 @@ pub(in crate::config) struct Server {
     #[schemars(extend("default" = 1), range(min = 1, max = 1000))]
     pub(in crate::config) weight: Option<u32>,
     /// Requests that it may have in flight at once; 0 is no limit.
-    #[schemars(extend("default" = 0, "x-later" = "limits of a server are not in this version: remove `max_connections`"))]
+    #[schemars(extend("default" = 0))]
     pub(in crate::config) max_connections: Option<u32>,
 }
 

@@ -49,10 +49,9 @@ with_backend_keys! {
         /// Edits of the response's header fields on the way to the client.
         pub(in crate::config) response_headers: Option<Edits>,
         /// How many requests are let through.
-        #[schemars(extend("x-later" = "rate limits are not in this version: remove `rate_limit`"))]
         pub(in crate::config) rate_limit: Option<RateLimit>,
         /// Requests of this route that may be in flight at once; 0 is no limit.
-        #[schemars(extend("default" = 0, "x-later" = "limits of requests in flight are not in this version: remove `max_in_flight`"))]
+        #[schemars(extend("default" = 0))]
         pub(in crate::config) max_in_flight: Option<u32>,
         /// Timeouts of this route, over those of the file.
         #[schemars(extend("default" = {}))]

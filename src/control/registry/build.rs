@@ -2,13 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{Answers, name_of};
 use crate::config::Settings;
 use crate::config::settings::{BackendSettings, Server, ServerHost};
 use crate::logic::limits::NODES_MAX;
+use crate::logic::route::{Route, RouteTable};
 use crate::shared::node::{Node, NodeAddress, NodeState, Origin};
+use crate::shared::queue::Queue;
+use crate::shared::route_gate::RouteGate;
 use crate::shared::snapshot::{AccessLog, Backend, Entry, Snapshot};
 
 /// Why a node serves that nobody probes.
@@ -37,7 +41,10 @@ pub(super) fn snapshot(
             .map(|log| AccessLog { format: log.format, sample: log.sample }),
         listeners: settings.listeners.iter().map(|listener| Arc::clone(&listener.name)).collect(),
         routes: Arc::clone(&settings.routes),
-        backends: backends.map(|backend| Arc::new(self::backend(backend, answers, &known, now_ms))).collect(),
+        gates: gates(&settings.routes, before),
+        backends: backends
+            .map(|backend| Arc::new(self::backend(backend, answers, &known, before, now_ms)))
+            .collect(),
     }
 }
 
@@ -61,7 +68,39 @@ impl<'a> Known<'a> {
     }
 }
 
-fn backend(settings: &BackendSettings, answers: &Answers, known: &Known<'_>, now_ms: u64) -> Backend {
+/// The limits of the routes; those that stay the same keep what they have counted.
+fn gates(routes: &RouteTable, before: Option<&Snapshot>) -> Vec<Option<Arc<RouteGate>>> {
+    let known = || before.into_iter().flat_map(|before| &before.gates).flatten();
+    let mut table = known().next().map(|gate| Arc::clone(gate.table()));
+    let mut gate = |route: &Route| {
+        let (rate, in_flight_max) = (route.rate_limit.as_ref(), route.in_flight_max.map(NonZeroU32::get));
+        if rate.is_none() && in_flight_max.is_none() {
+            return None;
+        }
+        let kept = known().find(|gate| gate.is(&route.name, rate, in_flight_max)).map(Arc::clone);
+        let table = table.get_or_insert_default();
+        let name = Arc::clone(&route.name);
+        Some(kept.unwrap_or_else(|| Arc::new(RouteGate::new(name, rate.cloned(), in_flight_max, table))))
+    };
+    routes.iter().map(|(_, route)| gate(route)).collect()
+}
+
+/// The queue of a backend that has limits; one with the same settings keeps those who wait in it.
+fn queue(settings: &BackendSettings, before: Option<&Snapshot>) -> Option<Arc<Queue>> {
+    settings.servers.iter().find(|server| server.in_flight_max.is_some())?;
+    let same = |backend: &&Arc<Backend>| backend.name == settings.name;
+    let known = before.and_then(|before| before.backends.iter().find(same)?.queue.as_ref());
+    let kept = known.filter(|queue| *queue.settings() == settings.queue).map(Arc::clone);
+    kept.or_else(|| Some(Arc::new(Queue::new(Arc::clone(&settings.name), settings.queue))))
+}
+
+fn backend(
+    settings: &BackendSettings,
+    answers: &Answers,
+    known: &Known<'_>,
+    before: Option<&Snapshot>,
+    now_ms: u64,
+) -> Backend {
     let mut ids = HashSet::new();
     let places = settings.servers.iter().flat_map(|server| places(server, answers));
     let mut nodes = Vec::new();
@@ -73,13 +112,20 @@ fn backend(settings: &BackendSettings, answers: &Answers, known: &Known<'_>, now
             nodes.push(Entry {
                 node,
                 weight: place.weight,
+                in_flight_max: place.in_flight_max,
                 state: place.state,
                 reason: place.reason,
                 since_ms,
             });
         }
     }
-    Backend { name: Arc::clone(&settings.name), strategy: settings.strategy, nodes }
+    Backend {
+        name: Arc::clone(&settings.name),
+        strategy: settings.strategy,
+        retry: settings.retry,
+        queue: queue(settings, before),
+        nodes,
+    }
 }
 
 /// What is to be known of a node before it is one.
@@ -87,6 +133,7 @@ struct Place {
     address: NodeAddress,
     origin: Origin,
     weight: u32,
+    in_flight_max: Option<NonZeroU32>,
     state: NodeState,
     reason: Arc<str>,
 }
@@ -110,12 +157,16 @@ fn resolved(server: &Server, answers: &Answers) -> Vec<Place> {
 }
 
 fn serving(address: NodeAddress, origin: Origin, server: &Server) -> Place {
-    Place { address, origin, weight: server.weight, state: NodeState::Serving, reason: ASSUMED.into() }
+    let state = NodeState::Serving;
+    let Server { weight, in_flight_max, .. } = *server;
+    Place { address, origin, weight, in_flight_max, state, reason: ASSUMED.into() }
 }
 
 fn down(name: String, reason: Arc<str>, server: &Server) -> Place {
     let address = NodeAddress::Unresolved(name.into());
-    Place { address, origin: Origin::Dns, weight: server.weight, state: NodeState::Down, reason }
+    let (origin, state) = (Origin::Dns, NodeState::Down);
+    let Server { weight, in_flight_max, .. } = *server;
+    Place { address, origin, weight, in_flight_max, state, reason }
 }
 
 #[cfg(test)]

@@ -1,0 +1,70 @@
+//! Retries, queues and rates: what the words of the file come to.
+
+use std::time::Duration;
+
+use super::{Notes, Place};
+use crate::config::leaf::word::RetryOn;
+use crate::config::problem::Problem;
+use crate::config::raw::{self, BackendKeys};
+use crate::logic::queue::QueueSettings;
+use crate::logic::rate_limit::{Rate, RateKey, RateLimit};
+use crate::logic::retry::{self, RetryPolicy};
+
+/// `retry:`. Without it nothing is sent twice; with it, its own keys have defaults.
+pub(super) fn retry(raw: Option<&raw::Retry>) -> RetryPolicy {
+    let Some(raw) = raw else { return RetryPolicy::OFF };
+    let defaults = RetryPolicy::default();
+    RetryPolicy {
+        attempts: raw.attempts.unwrap_or(defaults.attempts),
+        on: raw.on.as_deref().map_or(defaults.on, conditions),
+        budget_permille: raw.budget.as_ref().map_or(defaults.budget_permille, |budget| budget.permille()),
+    }
+}
+
+fn conditions(all: &[RetryOn]) -> retry::RetryOn {
+    all.iter().fold(retry::RetryOn::NOTHING, |on, one| match one {
+        // They always are: nothing of the request was read.
+        RetryOn::Connect => on,
+        RetryOn::Reset => on.with_reset(),
+        RetryOn::Status(status) => on.with_status(*status),
+    })
+}
+
+/// `queue:`.
+pub(super) fn queue(raw: Option<&raw::Queue>) -> QueueSettings {
+    let defaults = QueueSettings::default();
+    QueueSettings {
+        max: raw.and_then(|raw| raw.max).unwrap_or(defaults.max),
+        timeout: raw.and_then(|raw| raw.timeout.as_ref()).map_or(defaults.timeout, |timeout| timeout.0),
+    }
+}
+
+/// A queue before servers that have no limit stays empty, and whoever wrote it expects something of it.
+pub(super) fn check_queue(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) {
+    let limited = keys.servers.iter().any(|server| server.max_connections.is_some_and(|max| max > 0));
+    if keys.queue.is_some() && !limited {
+        let message = "nothing ever waits in this queue: no server has a limit";
+        notes.problem(
+            Problem::warning(place.key("queue").key_span(), message)
+                .help("give the servers `max_connections`, or remove `queue`"),
+        );
+    }
+}
+
+/// `rate_limit:`.
+pub(super) fn rate_limit(
+    raw: Option<&raw::RateLimit>,
+    place: &Place<'_>,
+    notes: &mut Notes,
+) -> Option<RateLimit> {
+    let raw = raw?;
+    let Some(requests) = raw.requests else {
+        notes.missing(place, "requests", "`rate_limit`", "write `requests: 100`");
+        return None;
+    };
+    let per = raw.per.as_ref().map_or(Duration::from_secs(1), |per| per.0);
+    Some(RateLimit {
+        rate: Rate::new(requests, per, raw.burst.unwrap_or(0)),
+        key: raw.key.as_ref().map_or(RateKey::ClientIp, |key| key.0.clone()),
+    })
+}
