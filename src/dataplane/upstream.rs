@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::buffers::{Buf, Size};
+use super::queue::LocalQueue;
 use super::socket::Socket;
 use super::timers::{Ms, to_ms};
 use crate::logic::limits::{UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
@@ -109,22 +110,42 @@ impl LocalNode {
 }
 
 /// One request in flight on a node: counted exactly, however it ends.
-pub(crate) struct InFlight(Rc<LocalNode>);
+pub(crate) struct InFlight {
+    node: Rc<LocalNode>,
+    /// Where its place goes when it ends; `None` where the backend has no limits.
+    queue: Option<Rc<LocalQueue>>,
+}
 
 impl InFlight {
     pub(crate) fn begin(node: &Rc<LocalNode>) -> Self {
         node.node.begin();
-        Self(Rc::clone(node))
+        Self { node: Rc::clone(node), queue: None }
+    }
+
+    /// On a place that was claimed.
+    pub(crate) fn on_place(node: &Rc<LocalNode>, queue: &Rc<LocalQueue>) -> Self {
+        node.node.count_request();
+        Self { node: Rc::clone(node), queue: Some(Rc::clone(queue)) }
     }
 
     pub(crate) fn node(&self) -> &Rc<LocalNode> {
-        &self.0
+        &self.node
+    }
+
+    /// The node took no connection. Its place is free, but handed to nobody: those who wait would run into the same
+    /// wall, one after the other, as fast as it refuses.
+    pub(crate) fn refused(mut self) {
+        // Without the queue it ends as any other.
+        self.queue = None;
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.node.end();
+        match &self.queue {
+            None => self.node.node.end(),
+            Some(queue) => queue.hand_on(Arc::clone(&self.node.node)),
+        }
     }
 }
 

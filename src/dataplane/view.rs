@@ -1,14 +1,16 @@
 //! A worker's own view of the published snapshot: the same nodes, with this worker's pools and strategies beside them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::queue::{LocalQueue, Queues};
 use super::stats::{Labels, SeriesKey, Stats};
-use super::upstream::LocalNode;
+use super::upstream::{InFlight, LocalNode};
 use crate::logic::balance::{Balancer, Nodes, Strategy};
+use crate::logic::retry::{RetryBudget, RetryPolicy};
 use crate::logic::route::{BackendIndex, RouteIndex};
-use crate::shared::node::NodeState;
+use crate::shared::node::{Node, NodeState};
 use crate::shared::snapshot::{Backend, Snapshot};
 
 /// One snapshot as one worker sees it. A request keeps the one that it began with.
@@ -21,21 +23,39 @@ pub(crate) struct View {
     routes: usize,
 }
 
+/// What came of looking for a node.
+pub(crate) enum Taken {
+    /// A request is in flight on this one.
+    Node(u16, InFlight),
+    /// Every node that may be used is at its limit, or others have waited longer.
+    Busy(Rc<LocalQueue>),
+    /// There is none that may be used.
+    Nobody,
+}
+
 /// One backend as one worker sees it.
 pub(crate) struct LocalBackend {
     shared: Arc<Backend>,
     strategy: Strategy,
     balancer: Rc<RefCell<Balancer>>,
+    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    pub(crate) queue: Option<Rc<LocalQueue>>,
+    budget: Rc<RefCell<RetryBudget>>,
     pub(crate) nodes: Vec<Rc<LocalNode>>,
 }
 
 impl View {
     /// Builds the view of `snapshot`. Nodes and strategies that `before` had are carried over, with their pools.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, before: Option<&View>, worker: usize) -> Self {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        before: Option<&View>,
+        worker: usize,
+        queues: &Queues,
+    ) -> Self {
         let backends = snapshot
             .backends
             .iter()
-            .map(|shared| LocalBackend::new(Arc::clone(shared), before, worker))
+            .map(|shared| LocalBackend::new(Arc::clone(shared), before, worker, queues))
             .collect();
         let routes = snapshot.routes.iter().count() + 1;
         let series = vec![Cell::new(None); snapshot.listeners.len() * routes];
@@ -44,6 +64,11 @@ impl View {
 
     pub(crate) fn backend(&self, index: BackendIndex) -> &LocalBackend {
         &self.backends[usize::from(index.0)]
+    }
+
+    /// Backends whose nodes have limits.
+    pub(crate) fn limited(&self) -> impl Iterator<Item = &LocalBackend> {
+        self.backends.iter().filter(|backend| backend.queue.is_some())
     }
 
     /// All nodes of all backends.
@@ -84,7 +109,7 @@ impl View {
 }
 
 impl LocalBackend {
-    fn new(shared: Arc<Backend>, before: Option<&View>, worker: usize) -> Self {
+    fn new(shared: Arc<Backend>, before: Option<&View>, worker: usize, queues: &Queues) -> Self {
         let old =
             before.and_then(|view| view.backends.iter().find(|backend| backend.shared.name == shared.name));
         let kept = old.filter(|old| old.strategy == shared.strategy);
@@ -101,16 +126,73 @@ impl LocalBackend {
                 known.map_or_else(|| Rc::new(LocalNode::new(Arc::clone(&entry.node))), Rc::clone)
             })
             .collect();
-        Self { strategy: shared.strategy, shared, balancer, nodes }
+        let queue = shared.queue.as_ref().map(|queue| queues.local(queue));
+        let budget = old.map_or_else(Rc::default, |old| Rc::clone(&old.budget));
+        Self { strategy: shared.strategy, shared, balancer, queue, budget, nodes }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.shared.name
     }
 
-    /// The node for a request that was not sent to any of `tried` yet.
-    pub(crate) fn pick(&self, tried: &[u16], draw: u64) -> Option<u16> {
-        let picked = self.balancer.borrow_mut().pick(&Untried { backend: self, tried }, draw)?;
+    pub(crate) fn retry(&self) -> &RetryPolicy {
+        &self.shared.retry
+    }
+
+    pub(crate) fn budget(&self) -> RefMut<'_, RetryBudget> {
+        self.budget.borrow_mut()
+    }
+
+    /// A node for a request that was not sent to any of `tried` yet.
+    pub(crate) fn take(&self, tried: &[u16], draw: u64) -> Taken {
+        let Some(queue) = &self.queue else {
+            let picked = self.pick(&Untried { backend: self, tried, with_room: false }, draw);
+            return picked
+                .map_or(Taken::Nobody, |at| Taken::Node(at, InFlight::begin(&self.nodes[usize::from(at)])));
+        };
+        // Nobody gets past those who wait.
+        if queue.shared.waiting() == 0
+            && let Some(at) = self.claim(tried, draw)
+        {
+            return Taken::Node(at, InFlight::on_place(&self.nodes[usize::from(at)], queue));
+        }
+        if self.has_other(tried) { Taken::Busy(Rc::clone(queue)) } else { Taken::Nobody }
+    }
+
+    /// Is there a node beside these that may be used, be it at its limit or not?
+    pub(crate) fn has_other(&self, tried: &[u16]) -> bool {
+        let untried = Untried { backend: self, tried, with_room: false };
+        (0..untried.len()).any(|at| untried.usable(at))
+    }
+
+    /// Brings together places that are free and requests that wait, for as long as there are both.
+    pub(crate) fn settle(&self, mut draw: impl FnMut() -> u64) {
+        let Some(queue) = &self.queue else { return };
+        while queue.shared.has_open() {
+            let Some(at) = self.claim(&[], draw()) else { return };
+            queue.hand_on(Arc::clone(&self.nodes[usize::from(at)].node));
+        }
+    }
+
+    /// This worker's knowledge of a node, and its place in this backend.
+    pub(crate) fn find(&self, node: &Arc<Node>) -> Option<(u16, &Rc<LocalNode>)> {
+        let at = self.nodes.iter().position(|local| Arc::ptr_eq(&local.node, node))?;
+        Some((u16::try_from(at).ok()?, &self.nodes[at]))
+    }
+
+    /// A place on a node that has room.
+    fn claim(&self, tried: &[u16], draw: u64) -> Option<u16> {
+        loop {
+            let at = self.pick(&Untried { backend: self, tried, with_room: true }, draw)?;
+            // Another worker may have taken the last one since it was looked at.
+            if self.nodes[usize::from(at)].node.claim() {
+                return Some(at);
+            }
+        }
+    }
+
+    fn pick(&self, nodes: &Untried<'_>, draw: u64) -> Option<u16> {
+        let picked = self.balancer.borrow_mut().pick(nodes, draw)?;
         u16::try_from(picked).ok()
     }
 }
@@ -119,6 +201,8 @@ impl LocalBackend {
 struct Untried<'a> {
     backend: &'a LocalBackend,
     tried: &'a [u16],
+    /// And but for those that are at their limit?
+    with_room: bool,
 }
 
 impl Nodes for Untried<'_> {
@@ -136,6 +220,7 @@ impl Nodes for Untried<'_> {
 
     fn usable(&self, at: usize) -> bool {
         self.backend.shared.nodes[at].state == NodeState::Serving
+            && (!self.with_room || self.backend.nodes[at].node.has_room())
             && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
     }
 }
