@@ -196,12 +196,9 @@ mod tests {
         let (served, p99) = (run.served_ms.len(), run.served_ms[run.served_ms.len() * 99 / 100]);
         assert!(served >= 9_900, "{served} of 10000");
         assert!(p99 <= 1000, "{p99} ms");
-        assert!(
-            run.refused > 19_000 && run.timed_out < 100,
-            "{} late, {} at once",
-            run.timed_out,
-            run.refused
-        );
+        // Newest first leaves those at the bottom behind: in each timeout as many as a short queue has.
+        let behind = 20 * QUEUE_STANDING_MIN as usize;
+        assert!(run.refused > 19_000 && run.timed_out <= behind, "{} late, {}", run.timed_out, run.refused);
         // Once it stands, waits are those of a short queue.
         assert!(run.served_ms[served / 2] < 100, "{} ms", run.served_ms[served / 2]);
     }
