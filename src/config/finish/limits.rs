@@ -41,7 +41,11 @@ pub(super) fn queue(raw: Option<&raw::Queue>) -> QueueSettings {
 
 /// A queue before servers that have no limit stays empty, and whoever wrote it expects something of it.
 pub(super) fn check_queue(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) {
-    let limited = keys.servers.iter().any(|server| server.max_connections.is_some_and(|max| max > 0));
+    let servers = place.key("servers");
+    let limited = keys.servers.iter().enumerate().any(|(at, server)| {
+        server.max_connections.is_some_and(|max| max > 0)
+            || servers.item(at).key("max_connections").is_broken()
+    });
     if keys.queue.is_some() && !limited {
         let message = "nothing ever waits in this queue: no server has a limit";
         notes.problem(

@@ -77,13 +77,14 @@ impl Reader<'_> {
         let action = self.action(raw, &name, place);
         let forwards = matches!(action, Some(Action::Forward { .. }) | None);
         self.check_useless(place, forwards);
+        let in_flight_max = raw.max_in_flight.and_then(NonZeroU32::new);
+        self.check_in_flight(in_flight_max, forwards, place);
         self.check_timeouts(place);
         let request_edits = self.edits(raw.request_headers.as_ref(), &place.key("request_headers"));
         let response_edits = self.edits(raw.response_headers.as_ref(), &place.key("response_headers"));
         let (limits, timeouts) = self.defaults;
         let timeouts = merged(timeouts, raw.timeouts.as_ref());
         let rate_limit = rate_limit(raw.rate_limit.as_ref(), &place.key("rate_limit"), self.notes);
-        let in_flight_max = raw.max_in_flight.and_then(NonZeroU32::new);
         let action = action?;
         Some(Route {
             name,
@@ -285,12 +286,19 @@ impl Reader<'_> {
 
     /// What would do nothing is a misunderstanding.
     fn check_useless(&mut self, place: &Place<'_>, forwards: bool) {
-        let useless = ["rewrite", "request_headers", "max_in_flight"]
-            .into_iter()
-            .filter(|key| !forwards && place.has(key));
+        let useless = ["rewrite", "request_headers"].into_iter().filter(|key| !forwards && place.has(key));
         for key in useless {
             let message = format!("`{key}` does nothing here: the route sends no request to a node");
             self.notes.problem(Problem::error(place.key(key).key_span(), message).help("remove it"));
+        }
+    }
+
+    /// What the balancer answers by itself is in flight for no time.
+    fn check_in_flight(&mut self, max: Option<NonZeroU32>, forwards: bool, place: &Place<'_>) {
+        if max.is_some() && !forwards {
+            let message = "`max_in_flight` does nothing here: the route sends no request to a node";
+            let problem = Problem::error(place.key("max_in_flight").key_span(), message);
+            self.notes.problem(problem.help("remove it, or limit it with `rate_limit`"));
         }
     }
 

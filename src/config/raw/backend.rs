@@ -38,9 +38,9 @@ macro_rules! with_backend_keys {
             /// How long a new node's share grows; `0s` is at once.
             #[schemars(extend("default" = "0s", "x-later" = "slow start is not in this version: remove `slow_start`"))]
             pub(in crate::config) slow_start: Option<Span>,
-            /// When a request is tried on another node. Failures to connect always are.
+            /// When a request is tried on another node. Without it: where no connection could be opened. Only requests that may be sent twice are (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), and none that a response has begun for.
             pub(in crate::config) retry: Option<Retry>,
-            /// Where requests wait when every node is at its limit.
+            /// Where requests wait while every node is at its `max_connections`.
             pub(in crate::config) queue: Option<Queue>,
             /// Below this share of healthy nodes, all of them are used.
             #[schemars(extend("default" = "50%", "x-max" = "100%", "x-later" = "the panic threshold is not in this version: remove `panic_threshold`"))]
@@ -174,13 +174,13 @@ pub(in crate::config) struct Outlier {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Retry {
-    /// Tries in all, the first one too.
+    /// Tries in all, the first one too. One whose connection was refused is none.
     #[schemars(extend("default" = 2), range(min = 1, max = 16))]
     pub(in crate::config) attempts: Option<u32>,
-    /// What is tried again: `connect`, `reset`, statuses from 500 to 599.
+    /// What is tried again: `connect` (always is), `reset`, statuses from 500 to 599; 504 also where no response came in time.
     #[schemars(extend("default" = ["connect", "reset", "502", "503", "504"]))]
     pub(in crate::config) on: Option<Vec<RetryOn>>,
-    /// Retries beside requests, so that they never become a storm.
+    /// Retries beside the requests of the last ten seconds, so that they never become a storm. Three are allowed whatever it says.
     #[schemars(extend("default" = "20%", "x-max" = "100%"))]
     pub(in crate::config) budget: Option<Percent>,
 }
@@ -189,7 +189,7 @@ pub(in crate::config) struct Retry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Queue {
-    /// Requests that may wait.
+    /// Requests that may wait; 0 refuses them at once.
     #[schemars(extend("default" = 1000), range(min = 0, max = 1_000_000))]
     pub(in crate::config) max: Option<u32>,
     /// For how long.
