@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod balance;
+pub mod concurrency;
 pub mod fault;
 pub mod http1;
 pub mod limits;

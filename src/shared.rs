@@ -1,5 +1,6 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
+pub mod adaptive;
 pub mod event;
 pub mod log_channel;
 pub mod mailbox;

@@ -160,6 +160,7 @@ fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) 
             servers,
             retry: RetryPolicy::OFF,
             queue: QueueSettings::default(),
+            adaptive: None,
         }],
         admin: Some(default_admin()),
         unsupported: Vec::new(),

@@ -14,6 +14,7 @@ use super::problem::{Problem, Problems};
 use super::source::Source;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
+use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::queue::QueueSettings;
 use crate::logic::retry::RetryPolicy;
@@ -140,6 +141,8 @@ pub struct BackendSettings {
     pub retry: RetryPolicy,
     /// Where requests wait, where a server has a limit.
     pub queue: QueueSettings,
+    /// Between which bounds the servers' limits are found out; `None` where they are not.
+    pub adaptive: Option<AdaptiveSettings>,
 }
 
 /// One server of a backend: an address, or a name that the control plane resolves.

@@ -150,6 +150,7 @@ mod tests {
             servers,
             retry: RetryPolicy::OFF,
             queue: QueueSettings::default(),
+            adaptive: None,
         }];
         let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
         Settings { backends, ..crate::config::parse(whole, "test", &|_| None).unwrap() }

@@ -114,22 +114,35 @@ pub(crate) struct InFlight {
     node: Rc<LocalNode>,
     /// Where its place goes when it ends; `None` where the backend has no limits.
     queue: Option<Rc<LocalQueue>>,
+    /// Where the node's limit is found out: when the request began, and with how many in flight.
+    began: Option<(Instant, u32)>,
 }
 
 impl InFlight {
     pub(crate) fn begin(node: &Rc<LocalNode>) -> Self {
         node.node.begin();
-        Self { node: Rc::clone(node), queue: None }
+        Self { node: Rc::clone(node), queue: None, began: None }
     }
 
     /// On a place that was claimed.
     pub(crate) fn on_place(node: &Rc<LocalNode>, queue: &Rc<LocalQueue>) -> Self {
         node.node.count_request();
-        Self { node: Rc::clone(node), queue: Some(Rc::clone(queue)) }
+        let began = node.node.adaptive().map(|_| (Instant::now(), node.node.in_flight()));
+        Self { node: Rc::clone(node), queue: Some(Rc::clone(queue)), began }
     }
 
     pub(crate) fn node(&self) -> &Rc<LocalNode> {
         &self.node
+    }
+
+    /// A response has begun. A failure says nothing of how much a node can do: it may fail in no time.
+    pub(crate) fn answered(&self, status: u16) {
+        if let Some(((began, in_flight), adaptive)) = self.began.zip(self.node.node.adaptive())
+            && status < 500
+        {
+            let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            adaptive.answered(took_us, in_flight);
+        }
     }
 
     /// The node took no connection. Its place is free, but handed to nobody: those who wait would run into the same

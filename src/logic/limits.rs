@@ -185,6 +185,17 @@ pub const DRAIN_WINDOW: Duration = Duration::from_millis(100);
 /// And over how many places.
 pub const DRAIN_GRANTS_MIN: u64 = 4;
 
+/// Over how long at least a node is looked at before its adaptive limit moves.
+pub const ADAPTIVE_WINDOW: Duration = Duration::from_millis(100);
+/// And over how many requests.
+pub const ADAPTIVE_SAMPLES_MIN: u64 = 20;
+/// So many times what it takes with nothing else to do may a node take before its limit falls.
+pub const ADAPTIVE_TOLERANCE: f64 = 1.5;
+/// The lowest that an adaptive limit goes where `adaptive_limit.min` does not say.
+pub const ADAPTIVE_MIN_DEFAULT: u32 = 1;
+/// And the highest, where `adaptive_limit.max` does not.
+pub const ADAPTIVE_MAX_DEFAULT: u32 = 1000;
+
 /// Clients that rate limits can tell apart at a time, over all routes: what a flood of addresses cannot exceed.
 pub const RATE_TABLE_KEYS: usize = 64 * KIB;
 

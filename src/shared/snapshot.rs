@@ -15,6 +15,7 @@ use super::queue::Queue;
 use super::route_gate::RouteGate;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
+use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
@@ -65,6 +66,9 @@ impl Snapshot {
                 };
                 let max = entry.in_flight_max.map_or(u32::MAX, NonZeroU32::get);
                 entry.node.set_in_flight_max(if usable { max } else { 0 });
+                if let Some(settings) = backend.adaptive {
+                    entry.node.adapt(settings);
+                }
             }
         }
     }
@@ -90,6 +94,8 @@ pub struct Backend {
     pub retry: RetryPolicy,
     /// Where requests wait while every node is at its limit; `None` where no node has one.
     pub queue: Option<Arc<Queue>>,
+    /// Between which bounds the nodes' limits are found out; `None` where they are not.
+    pub adaptive: Option<AdaptiveSettings>,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
 }

@@ -7,6 +7,7 @@ use plimsoll::config::settings::{BackendSettings, BindAddress, DriverChoice, Log
 use plimsoll::config::{self, Settings};
 use plimsoll::logic::access::LogFormat;
 use plimsoll::logic::balance::Strategy;
+use plimsoll::logic::concurrency::AdaptiveSettings;
 use plimsoll::logic::limits::{MessageLimits, Timeouts};
 use plimsoll::logic::message::RequestHead;
 use plimsoll::logic::queue::QueueSettings;
@@ -136,6 +137,7 @@ fn limits_are_what_the_file_says_and_have_defaults_where_it_says_nothing() {
          \x20 one:\n\
          \x20   retry: { attempts: 4, on: [reset, 599], budget: 35% }\n\
          \x20   queue: { max: 9, timeout: 70ms }\n\
+         \x20   adaptive_limit: { max: 20 }\n\
          \x20   servers: [{ url: http://10.0.0.1, max_connections: 12 }, { url: http://10.0.0.2 }]\n\
          \x20 two: { retry: {}, servers: [{ url: http://10.0.0.1, max_connections: 0 }] }\n\
          \x20 three: { servers: [{ url: http://10.0.0.1 }] }\n",
@@ -146,6 +148,7 @@ fn limits_are_what_the_file_says_and_have_defaults_where_it_says_nothing() {
     assert_eq!(one.retry, RetryPolicy { attempts: 4, on, budget_permille: 350 });
     assert_eq!((two.retry, three.retry), (RetryPolicy::default(), RetryPolicy::OFF));
     assert_eq!(one.queue, QueueSettings { max: 9, timeout: Duration::from_millis(70) });
+    assert_eq!((one.adaptive, two.adaptive), (Some(AdaptiveSettings { min: 1, max: 20 }), None));
     assert_eq!(two.queue, QueueSettings { max: 1000, timeout: Duration::from_secs(5) });
     let limits = |backend: &BackendSettings| {
         backend.servers.iter().map(|server| server.in_flight_max.map(NonZeroU32::get)).collect::<Vec<_>>()

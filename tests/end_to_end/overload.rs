@@ -1,11 +1,12 @@
 //! Three times as much as can be served: what can be is, in bounded time, and the rest is told so at once.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::harness::client::Client;
+use crate::harness::origin::{Origin, ok};
 use crate::harness::site::site_cases;
 use crate::queues::busy;
 use crate::rig::{Rig, get, limited, on};
@@ -77,6 +78,37 @@ site_cases! { on;
         assert!(slowest <= TIMEOUT + SERVICE + Duration::from_millis(200), "{slowest:?}");
         assert!(fast <= Duration::from_millis(10), "{fast:?}");
         assert!(most.load(SeqCst) <= PLACES);
+        rig.wait_until_quiet();
+    }
+    fn a_limit_that_is_found_out_keeps_a_node_from_being_buried(driver) {
+        // Two requests at a time, whoever else waits inside it.
+        let slots = Arc::new([Mutex::new(()), Mutex::new(())]);
+        let (now, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let seen = most.clone();
+        let origin = Origin::start(Arc::new(move |c| {
+            while c.request().is_some() {
+                let at = now.fetch_add(1, SeqCst);
+                seen.fetch_max(at + 1, SeqCst);
+                let slot = slots[at % 2].lock().unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+                drop(slot);
+                now.fetch_sub(1, SeqCst);
+                c.send(ok("served"));
+            }
+        }));
+        let keys = "adaptive_limit: {}, queue: {}";
+        let rig = Rig::with(&limited(driver, &[origin.address()], "weight: 1", keys, "workers: 2\n"));
+        // One at a time: what it takes with nothing else to do is known then.
+        let quiet = Traffic::start(rig.balancer.address(), 1);
+        quiet.wait_for_more(100);
+        crate::traffic::assert_all_ok(&quiet.stop());
+        let flood = Traffic::start(rig.balancer.address(), 40);
+        flood.wait_for_more(600);
+        most.store(0, SeqCst);
+        flood.wait_for_more(600);
+        let buried = most.load(SeqCst);
+        crate::traffic::assert_all_ok(&flood.stop());
+        assert!((2..=20).contains(&buried), "{buried} at once");
         rig.wait_until_quiet();
     }
     fn the_node_is_as_fast_as_before_once_it_is_over(driver) {

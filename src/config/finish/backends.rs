@@ -116,6 +116,7 @@ impl Backends {
             servers,
             retry: limits::retry(keys.retry),
             queue: limits::queue(keys.queue),
+            adaptive: limits::adaptive(keys, place, notes),
         });
         limits::check_queue(keys, place, notes);
         check_fleet(keys, place, notes);

@@ -6,6 +6,8 @@ use super::{Notes, Place};
 use crate::config::leaf::word::RetryOn;
 use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
+use crate::logic::concurrency::AdaptiveSettings;
+use crate::logic::limits::{ADAPTIVE_MAX_DEFAULT, ADAPTIVE_MIN_DEFAULT};
 use crate::logic::queue::QueueSettings;
 use crate::logic::rate_limit::{Rate, RateKey, RateLimit};
 use crate::logic::retry::{self, RetryPolicy};
@@ -39,18 +41,38 @@ pub(super) fn queue(raw: Option<&raw::Queue>) -> QueueSettings {
     }
 }
 
+/// `adaptive_limit:`.
+pub(super) fn adaptive(
+    keys: BackendKeys<'_>,
+    place: &Place<'_>,
+    notes: &mut Notes,
+) -> Option<AdaptiveSettings> {
+    let raw = keys.adaptive_limit?;
+    let settings = AdaptiveSettings {
+        min: raw.min.unwrap_or(ADAPTIVE_MIN_DEFAULT),
+        max: raw.max.unwrap_or(ADAPTIVE_MAX_DEFAULT),
+    };
+    if settings.min > settings.max {
+        let message = format!("`min` ({}) is larger than `max` ({})", settings.min, settings.max);
+        notes.error(&place.key("adaptive_limit"), message, "raise `max`, or lower `min`");
+    }
+    Some(settings)
+}
+
 /// A queue before servers that have no limit stays empty, and whoever wrote it expects something of it.
 pub(super) fn check_queue(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) {
     let servers = place.key("servers");
-    let limited = keys.servers.iter().enumerate().any(|(at, server)| {
-        server.max_connections.is_some_and(|max| max > 0)
-            || servers.item(at).key("max_connections").is_broken()
-    });
+    let limited = keys.adaptive_limit.is_some()
+        || keys.servers.iter().enumerate().any(|(at, server)| {
+            server.max_connections.is_some_and(|max| max > 0)
+                || servers.item(at).key("max_connections").is_broken()
+        });
     if keys.queue.is_some() && !limited {
         let message = "nothing ever waits in this queue: no server has a limit";
         notes.problem(
-            Problem::warning(place.key("queue").key_span(), message)
-                .help("give the servers `max_connections`, or remove `queue`"),
+            Problem::warning(place.key("queue").key_span(), message).help(
+                "give the servers `max_connections`, or the backend `adaptive_limit`, or remove `queue`",
+            ),
         );
     }
 }

@@ -42,6 +42,8 @@ macro_rules! with_backend_keys {
             pub(in crate::config) retry: Option<Retry>,
             /// Where requests wait while every node is at its `max_connections`.
             pub(in crate::config) queue: Option<Queue>,
+            /// Finds out how many requests each server can have in flight, below its `max_connections`. Without it: no.
+            pub(in crate::config) adaptive_limit: Option<AdaptiveLimit>,
             /// Below this share of healthy nodes, all of them are used.
             #[schemars(extend("default" = "50%", "x-max" = "100%", "x-later" = "the panic threshold is not in this version: remove `panic_threshold`"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
@@ -70,6 +72,7 @@ macro_rules! with_backend_keys {
                     scale: self.scale.as_ref(),
                     retry: self.retry.as_ref(),
                     queue: self.queue.as_ref(),
+                    adaptive_limit: self.adaptive_limit.as_ref(),
                 }
             }
         }
@@ -87,6 +90,7 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) scale: Option<&'a Scale>,
     pub(in crate::config) retry: Option<&'a Retry>,
     pub(in crate::config) queue: Option<&'a Queue>,
+    pub(in crate::config) adaptive_limit: Option<&'a AdaptiveLimit>,
 }
 
 with_backend_keys! {
@@ -195,6 +199,18 @@ pub(in crate::config) struct Queue {
     /// For how long.
     #[schemars(extend("default" = "5s", "x-min" = "50ms"))]
     pub(in crate::config) timeout: Option<Span>,
+}
+
+/// Limits that are found out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct AdaptiveLimit {
+    /// The lowest that a server's limit goes.
+    #[schemars(extend("default" = 1), range(min = 1, max = 1_000_000))]
+    pub(in crate::config) min: Option<u32>,
+    /// The highest.
+    #[schemars(extend("default" = 1000), range(min = 1, max = 1_000_000))]
+    pub(in crate::config) max: Option<u32>,
 }
 
 /// Nodes as containers.

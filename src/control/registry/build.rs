@@ -87,7 +87,10 @@ fn gates(routes: &RouteTable, before: Option<&Snapshot>) -> Vec<Option<Arc<Route
 
 /// The queue of a backend that has limits; one with the same settings keeps those who wait in it.
 fn queue(settings: &BackendSettings, before: Option<&Snapshot>) -> Option<Arc<Queue>> {
-    settings.servers.iter().find(|server| server.in_flight_max.is_some())?;
+    let limited = settings.servers.iter().any(|server| server.in_flight_max.is_some());
+    if !limited && settings.adaptive.is_none() {
+        return None;
+    }
     let same = |backend: &&Arc<Backend>| backend.name == settings.name;
     let known = before.and_then(|before| before.backends.iter().find(same)?.queue.as_ref());
     let kept = known.filter(|queue| *queue.settings() == settings.queue).map(Arc::clone);
@@ -124,6 +127,7 @@ fn backend(
         strategy: settings.strategy,
         retry: settings.retry,
         queue: queue(settings, before),
+        adaptive: settings.adaptive,
         nodes,
     }
 }

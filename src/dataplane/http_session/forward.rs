@@ -102,6 +102,7 @@ impl Session {
                     let attempt = Attempt { at, course: &mut course, timeouts: &timeouts, limits: &limits };
                     match self.attempt(&mut connection, &mut job, &mut exchange, attempt).await {
                         Ok(started) => {
+                            in_flight.answered(exchange.status);
                             return self
                                 .deliver(exchange, job, started, connection, in_flight, &timeouts)
                                 .await;
