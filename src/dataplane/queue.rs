@@ -373,10 +373,12 @@ mod tests {
         }
     }
 
-    /// Four workers that come, go, and give up, without anybody who looks from time to time: a place or a wake-up that is
-    /// lost leaves somebody waiting for ever.
+    /// Four workers that come, go, and give up, without anybody who looks from time to time: a place that is lost leaves
+    /// somebody waiting for ever. It fails where a grant that came in vain is not put back. It does not fail without the
+    /// second look of `Queue::give_back`: there is nearly always another request that ends and makes up for it.
     #[test]
     fn a_storm_ends_with_every_place_free_and_nobody_waiting() {
+        let mut served_in_all = 0;
         for seed in 0..40 {
             let nodes = [node(1, 3), node(2, 1)];
             let shared = Arc::new(Queue::new("api".into(), SETTINGS));
@@ -415,7 +417,12 @@ mod tests {
             });
             let in_flight: u32 = nodes.iter().map(|node| node.in_flight()).sum();
             assert_eq!((in_flight, shared.waiting()), (0, 0), "seed {seed}");
-            assert!(!shared.has_open() && served.into_inner() > 100, "seed {seed}");
+            assert!(!shared.has_open(), "seed {seed}");
+            let served = served.into_inner();
+            eprintln!("seed {seed}: {served} served from the queue");
+            served_in_all += served;
         }
+        // Over all of them: one worker may well have run its course while another that held every place was not running.
+        assert!(served_in_all > 4000, "{served_in_all} were served from the queue: no storm");
     }
 }
