@@ -5,6 +5,7 @@
 
 mod backends;
 mod health;
+mod limits;
 mod listeners;
 mod place;
 mod process;

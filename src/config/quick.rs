@@ -122,7 +122,7 @@ fn server(text: &str) -> Result<Server, Trouble> {
         return Err(Trouble::new("servers are reached by http in this version")
             .help("write `host:port` or `unix:/path`"));
     }
-    ServerUrl::read(&full).map(|url| Server { host: url.host, weight: 1 })
+    ServerUrl::read(&full).map(|url| Server { host: url.host, weight: 1, in_flight_max: None })
 }
 
 fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) -> Settings {
@@ -137,6 +137,8 @@ fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) 
         request_edits: Edits::default(),
         response_edits: Edits::default(),
         timeouts: Timeouts::default(),
+        rate_limit: None,
+        in_flight_max: None,
         limits: MessageLimits::default(),
     };
     Settings {

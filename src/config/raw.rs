@@ -13,8 +13,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 
-pub(super) use backend::{Backend, BackendKeys, Health, Outlier, Process, Scale, Sticky, Strategy};
-pub(super) use route::{Edits, Redirect, Respond, Route};
+pub(super) use backend::{
+    Backend, BackendKeys, Health, Outlier, Process, Queue, Retry, Scale, Sticky, Strategy,
+};
+pub(super) use route::{Edits, RateLimit, Redirect, Respond, Route};
 
 use super::leaf::address::{AdminBind, Bind, Cidr};
 use super::leaf::amount::{BodyLimit, Size, Span, Workers};

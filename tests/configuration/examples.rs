@@ -38,9 +38,6 @@ fn the_whole_contract_is_read_and_what_is_later_is_named() {
         [
             "listeners.db.protocol",
             "listeners.dns.protocol",
-            "routes[0].rate_limit",
-            "backends.api.retry",
-            "backends.api.queue",
             "backends.api.docker",
             "backends.api.process",
             "backends.api.scale",
