@@ -14,7 +14,7 @@ main() {
     case $name in
         core) core "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
-        micro) need_rust && exec cargo bench --locked --bench micro -- "$@" ;;
+        micro) need_rust && needs_met && exec cargo bench --locked --bench micro -- "$@" ;;
         *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
     esac
 }
@@ -22,10 +22,12 @@ main() {
 core() {
     without_services need nginx nginx haproxy haproxy wrk wrk python3 python3
     if [[ " $* " != *" --peers-only "* && " $* " != *" --plimsoll "* && " $* " != *" --help "* ]]; then
-        need_rust
         need cc build-essential
+        need_rust
+        needs_met
         cargo build --locked --release --bin plimsoll
     fi
+    needs_met
     ulimit -n "$(ulimit -Hn)"
     exec python3 bench/scenarios/core.py "$@"
 }
