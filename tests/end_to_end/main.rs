@@ -21,6 +21,7 @@ mod panics;
 mod parking;
 mod reload;
 mod rig;
+mod sandbox;
 mod skew;
 mod slow_clients;
 mod slow_readers;
