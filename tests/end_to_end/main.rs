@@ -6,7 +6,9 @@ mod harness;
 
 mod aborts;
 mod access_log;
+mod amplification;
 mod balancing;
+mod clients;
 mod commands;
 mod descriptors;
 mod drain;
