@@ -1,5 +1,5 @@
 //! The steps that every request takes, each with what an ordinary one brings: for `main.rs`, which times them, and
-//! `instructions.rs`, which counts what they execute.
+//! `instructions/main.rs`, which counts what they execute.
 
 use std::hint::black_box;
 

@@ -54,10 +54,7 @@ fn without_io_uring() -> BpfProgram {
 site_cases! { on;
     fn the_shipped_seccomp_profile_has_all_that_is_called(driver) {
         let origin = Origin::start(answering(ok("hi")));
-        let rig = behind(shipped(), {
-            let origin = origin.clone();
-            move || Rig::start(driver, &[&origin], "")
-        });
+        let rig = behind(shipped(), move || Rig::start(driver, &[&origin], ""));
         for _ in 0..20 {
             assert_eq!(rig.get("/").text(), "hi");
         }

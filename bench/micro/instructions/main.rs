@@ -4,6 +4,7 @@
 //! them. Each step is taken 1,000 and 2,000 times in processes of their own, and the difference is what 1,000 take:
 //! starting up and making ready cost the same in both.
 
+#[path = "../steps.rs"]
 mod steps;
 
 use std::env;
