@@ -2,6 +2,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
+mod even;
 mod pick;
 mod route;
 mod steps;
@@ -9,7 +10,7 @@ mod steps;
 /// Each step of an ordinary request.
 fn steps(criterion: &mut Criterion) {
     for (name, mut step) in steps::all() {
-        criterion.bench_function(name, |bencher| bencher.iter(&mut step));
+        criterion.bench_function(&name, |bencher| bencher.iter(&mut step));
     }
 }
 

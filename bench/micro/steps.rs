@@ -2,9 +2,10 @@
 //! `instructions/main.rs`, which counts what they execute.
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use plimsoll::logic::balance::{Balancer, Nodes, Strategy};
+use plimsoll::logic::balance::{Ask, Balancer, Strategy};
 use plimsoll::logic::http1::exchange::reply;
 use plimsoll::logic::http1::head::{HeadScanner, Scan};
 use plimsoll::logic::http1::request::{self, FieldRoom, Request};
@@ -15,6 +16,9 @@ use plimsoll::logic::message::{Field, RequestHead};
 use plimsoll::logic::route::{
     Action, Edits, HostPattern, ListenerIndex, Matcher, PathPattern, Route, RouteTable,
 };
+use plimsoll::shared::clock;
+
+use crate::even::Even;
 
 /// What load generators send: three fields.
 const SMALL: &[u8] =
@@ -36,18 +40,18 @@ const DATE: &[u8] = b"Thu, 01 Jan 1970 00:00:00 GMT";
 pub(crate) type Step = Box<dyn FnMut()>;
 
 /// All of them, by name.
-pub(crate) fn all() -> Vec<(&'static str, Step)> {
-    vec![
-        ("parse/request_small", Box::new(|| parse_request(black_box(SMALL)))),
-        ("parse/request_browser", Box::new(|| parse_request(black_box(BROWSER)))),
-        ("parse/response", parse_response()),
-        ("route/five_routes", route()),
-        ("pick/round_robin_of_3", pick(Strategy::RoundRobin)),
-        ("pick/least_connections_of_3", pick(Strategy::LeastConnections)),
-        ("rewrite/request_small", rewrite_request(SMALL)),
-        ("rewrite/request_browser", rewrite_request(BROWSER)),
-        ("rewrite/response", rewrite_response()),
-    ]
+pub(crate) fn all() -> Vec<(String, Step)> {
+    let mut steps: Vec<(String, Step)> = vec![
+        ("parse/request_small".into(), Box::new(|| parse_request(black_box(SMALL)))),
+        ("parse/request_browser".into(), Box::new(|| parse_request(black_box(BROWSER)))),
+        ("parse/response".into(), parse_response()),
+        ("route/five_routes".into(), route()),
+        ("rewrite/request_small".into(), rewrite_request(SMALL)),
+        ("rewrite/request_browser".into(), rewrite_request(BROWSER)),
+        ("rewrite/response".into(), rewrite_response()),
+    ];
+    steps.extend(Strategy::ALL.map(|strategy| (format!("pick/{}_of_3", strategy.name()), pick(strategy))));
+    steps
 }
 
 fn parse_request(bytes: &'static [u8]) {
@@ -100,33 +104,15 @@ fn to_prefix(path: &str) -> Route {
 }
 
 fn pick(strategy: Strategy) -> Step {
+    let nodes = Even::new(3);
     let mut balancer = Balancer::new(strategy, 0);
     let mut draw = 0_u64;
+    let now_us = clock::micros(Instant::now() + Duration::from_secs(1));
     Box::new(move || {
         draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        assert!(black_box(balancer.pick(black_box(&Three), draw)).is_some());
+        let picked = balancer.pick(black_box(&nodes), &Ask { draw, key: Some(draw), now_us });
+        assert!(black_box(picked).is_some());
     })
-}
-
-/// Three nodes, evenly loaded.
-struct Three;
-
-impl Nodes for Three {
-    fn len(&self) -> usize {
-        3
-    }
-
-    fn weight(&self, _at: usize) -> u32 {
-        1
-    }
-
-    fn in_flight(&self, _at: usize) -> u32 {
-        4
-    }
-
-    fn usable(&self, _at: usize) -> bool {
-        true
-    }
 }
 
 fn rewrite_request(bytes: &'static [u8]) -> Step {

@@ -245,12 +245,13 @@ mod tests {
     use super::*;
     use crate::logic::limits::{MessageLimits, Timeouts};
     use crate::shared::node::{Node, NodeAddress, Origin};
-    use crate::shared::snapshot::Entry;
+    use crate::shared::snapshot::{Affinity, Entry};
 
     fn snapshot(nodes: &[&Arc<Node>]) -> Arc<Snapshot> {
         let entry = |node: &&Arc<Node>| Entry {
             node: Arc::clone(node),
             weight: 1,
+            effective: 1,
             state: NodeState::Serving,
             reason: "".into(),
             since_ms: 0,
@@ -265,7 +266,13 @@ mod tests {
             access_log: None,
             listeners: Vec::new(),
             routes: Arc::default(),
-            backends: vec![Arc::new(Backend { name: "api".into(), strategy: Strategy::RoundRobin, nodes })],
+            backends: vec![Arc::new(Backend {
+                name: "api".into(),
+                strategy: Strategy::RoundRobin,
+                panics: false,
+                affinity: Affinity::default(),
+                nodes,
+            })],
         })
     }
 

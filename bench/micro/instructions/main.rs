@@ -4,6 +4,8 @@
 //! them. Each step is taken 1,000 and 2,000 times in processes of their own, and the difference is what 1,000 take:
 //! starting up and making ready cost the same in both.
 
+#[path = "../even.rs"]
+mod even;
 #[path = "../steps.rs"]
 mod steps;
 
@@ -23,8 +25,8 @@ fn main() -> ExitCode {
     }
     let filter = words.first().map_or("", String::as_str);
     println!("{:<32}{:>24}", "step", "instructions each time");
-    for (name, _) in steps::all().iter().filter(|(name, _)| name.contains(filter)) {
-        match counted(name, TIMES).and_then(|once| Ok(counted(name, 2 * TIMES)?.saturating_sub(once))) {
+    for (name, _) in steps::all().into_iter().filter(|(name, _)| name.contains(filter)) {
+        match counted(&name, TIMES).and_then(|once| Ok(counted(&name, 2 * TIMES)?.saturating_sub(once))) {
             Ok(difference) => println!("{name:<32}{:>24}", difference / TIMES),
             Err(why) => {
                 eprintln!("cannot count instructions: {why}");
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
 
 fn take(name: &str, times: u64) {
     let mut steps = steps::all();
-    let step = steps.iter_mut().find(|(known, _)| *known == name).expect("a step of this name");
+    let step = steps.iter_mut().find(|(known, _)| known == name).expect("a step of this name");
     (0..times).for_each(|_| step.1());
 }
 
