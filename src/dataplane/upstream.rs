@@ -112,6 +112,12 @@ impl LocalNode {
         change(self.durations.borrow_mut().get_or_insert_with(|| (new_durations(), new_durations())));
     }
 
+    /// Is there something for [`LocalNode::take_durations`] to take?
+    pub(crate) fn has_durations(&self) -> bool {
+        let durations = self.durations.borrow();
+        durations.as_ref().is_some_and(|(all, connects)| !all.is_empty() || !connects.is_empty())
+    }
+
     /// What was recorded since the last call.
     pub(crate) fn take_durations(&self) -> Option<(Durations, Durations)> {
         let mut durations = self.durations.borrow_mut();

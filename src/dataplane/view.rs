@@ -25,6 +25,8 @@ use crate::shared::snapshot::{Backend, Snapshot};
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
     backends: Vec<LocalBackend>,
+    /// Nodes of earlier snapshots that requests may still be in flight on: what they count is yet to be reported.
+    departed: RefCell<Vec<Rc<LocalNode>>>,
     /// The series of each pair of listener and route, once it is known.
     series: Vec<Cell<Option<SeriesKey>>>,
     /// Routes, and one for requests that took none.
@@ -65,10 +67,11 @@ impl View {
             .backends
             .iter()
             .map(|shared| LocalBackend::new(Arc::clone(shared), before, worker, queues))
-            .collect();
+            .collect::<Vec<_>>();
+        let departed = RefCell::new(before.map_or_else(Vec::new, |before| before.departed_from(&backends)));
         let routes = snapshot.routes.iter().count() + 1;
         let series = vec![Cell::new(None); snapshot.listeners.len() * routes];
-        Self { backends, series, routes, snapshot }
+        Self { backends, departed, series, routes, snapshot }
     }
 
     pub(crate) fn backend(&self, index: BackendIndex) -> &LocalBackend {
@@ -83,6 +86,26 @@ impl View {
     /// All nodes of all backends.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Rc<LocalNode>> {
         self.backends.iter().flat_map(|backend| &backend.nodes)
+    }
+
+    /// The nodes that may have something to report: all of [`View::nodes`], and those that left while requests were in
+    /// flight on them.
+    pub(crate) fn counted(&self) -> Vec<Rc<LocalNode>> {
+        self.nodes().chain(self.departed.borrow().iter()).cloned().collect()
+    }
+
+    /// Lets go of nodes that left, and that nobody can count on any more.
+    pub(crate) fn forget_departed(&self) {
+        self.departed.borrow_mut().retain(|node| Rc::strong_count(node) > 1 || node.has_durations());
+    }
+
+    /// Those of this view's nodes that are not among `backends`.
+    fn departed_from(&self, backends: &[LocalBackend]) -> Vec<Rc<LocalNode>> {
+        let stays = |node: &Rc<LocalNode>| {
+            backends.iter().flat_map(|backend| &backend.nodes).any(|other| Rc::ptr_eq(other, node))
+        };
+        let earlier = self.departed.borrow();
+        self.nodes().chain(earlier.iter()).filter(|node| !stays(node)).cloned().collect()
     }
 
     /// Where requests of this listener and route are counted.
@@ -299,5 +322,75 @@ impl Nodes for Untried<'_> {
         takes
             && (!self.with_room || self.backend.nodes[at].node.has_room())
             && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::logic::limits::{MessageLimits, Timeouts};
+    use crate::shared::node::{Node, NodeAddress, Origin};
+    use crate::shared::snapshot::{Affinity, Entry};
+
+    fn snapshot(nodes: &[&Arc<Node>]) -> Arc<Snapshot> {
+        let entry = |node: &&Arc<Node>| Entry {
+            node: Arc::clone(node),
+            weight: 1,
+            effective: 1,
+            in_flight_max: None,
+            state: NodeState::Serving,
+            reason: "".into(),
+            since_ms: 0,
+        };
+        let nodes = nodes.iter().map(entry).collect();
+        Arc::new(Snapshot {
+            version: 1,
+            generation: 1,
+            limits: MessageLimits::default(),
+            timeouts: Timeouts::default(),
+            trusted_proxies: Vec::new(),
+            access_log: None,
+            listeners: Vec::new(),
+            routes: Arc::default(),
+            gates: Vec::new(),
+            backends: vec![Arc::new(Backend {
+                name: "api".into(),
+                strategy: Strategy::RoundRobin,
+                panics: false,
+                affinity: Affinity::default(),
+                retry: RetryPolicy::OFF,
+                queue: None,
+                adaptive: None,
+                nodes,
+            })],
+        })
+    }
+
+    fn node(port: u16) -> Arc<Node> {
+        let address = NodeAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+        Arc::new(Node::new("api".into(), address, Origin::Static))
+    }
+
+    #[test]
+    fn a_node_that_left_is_counted_until_its_last_request_is_reported() {
+        let (stays, leaves) = (node(1), node(2));
+        let queues = crate::dataplane::queue::Queues::new(0, Vec::new());
+        let before = View::new(snapshot(&[&stays, &leaves]), None, 0, &queues);
+        let in_flight = Rc::clone(&before.backends[0].nodes[1]);
+        let between = View::new(snapshot(&[&stays]), Some(&before), 0, &queues);
+        let view = View::new(snapshot(&[&stays]), Some(&between), 0, &queues);
+        drop((before, between));
+        view.forget_departed();
+        assert_eq!(view.counted().len(), 2);
+        in_flight.record(1);
+        drop(in_flight);
+        view.forget_departed();
+        let counted = view.counted();
+        assert!(counted[1].take_durations().is_some_and(|(durations, _)| durations.len() == 1));
+        drop(counted);
+        view.forget_departed();
+        assert_eq!(view.counted().len(), 1);
     }
 }

@@ -371,8 +371,9 @@ impl Worker {
     }
 
     fn report(&self, ticket: u64) {
-        let nodes: Vec<_> = self.view().nodes().cloned().collect();
-        self.stats.report(ticket, &nodes, &self.queues);
+        let view = self.view();
+        self.stats.report(ticket, &view.counted(), &self.queues);
+        view.forget_departed();
     }
 
     fn flush_log(&self) {

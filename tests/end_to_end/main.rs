@@ -6,7 +6,9 @@ mod harness;
 
 mod aborts;
 mod access_log;
+mod amplification;
 mod balancing;
+mod clients;
 mod commands;
 mod descriptors;
 mod drain;
@@ -25,6 +27,7 @@ mod rates;
 mod reload;
 mod retries;
 mod rig;
+mod sandbox;
 mod skew;
 mod slow_clients;
 mod slow_readers;
