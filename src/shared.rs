@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod log_channel;
+pub mod log_tap;
 pub mod mailbox;
 pub mod memory;
 pub mod node;

@@ -7,6 +7,7 @@ pub mod about;
 pub mod access_log;
 pub mod admin;
 pub mod buckets;
+pub mod cells;
 pub mod collector;
 pub mod exposition;
 pub mod ledger;

@@ -142,6 +142,13 @@ pub const LOG_BATCHES_MAX: usize = 256;
 /// Bytes at which a batch of log lines is handed to the writer.
 pub const LOG_BATCH_BYTES: usize = 32 * KIB;
 
+/// Batches of log lines for viewers that may wait for the telemetry; beyond it they are dropped and counted.
+pub const TAP_BATCHES_MAX: usize = 64;
+/// Log lines that one worker shows to the viewers who follow, in a second.
+pub const TAP_LINES_PER_SECOND: u32 = 500;
+/// Errors of each second that one worker shows, whether somebody follows or not.
+pub const TAP_ERRORS_PER_SECOND: u32 = 5;
+
 /// Addresses of one name that become nodes; the rest of a longer answer is left out.
 pub const ADDRESSES_PER_NAME_MAX: usize = 256;
 /// Names that are looked up at the same time: each costs a thread for as long as the system's resolver takes.
