@@ -7,6 +7,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod node;
 pub mod order;
+pub mod reload;
 pub mod report;
 pub mod run_state;
 pub mod snapshot;

@@ -185,6 +185,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const BACKLOG: i32 = 4096;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
+/// Orders of operators that may wait for the control plane; the next one waits where it is given.
+pub const ORDERS_WAITING_MAX: usize = 64;
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
 
