@@ -10,6 +10,8 @@ pub mod buckets;
 pub mod cells;
 pub mod collector;
 pub mod exposition;
+pub mod history;
 pub mod ledger;
+mod monitor;
 pub mod prometheus;
 pub mod window;

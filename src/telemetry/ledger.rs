@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::buckets::Buckets;
 use crate::shared::node::Node;
-use crate::shared::report::{Durations, ListenerCounts, NodeCounts, Report, RouteCounts, Totals};
+use crate::shared::report::{ListenerCounts, NodeCounts, Report, RouteCounts, Totals};
 
 pub use entry::{ListenerLedger, NodeLedger, PhaseWindows, RouteKey, RouteLedger};
 pub use second::{Classes, Pending, Second};
@@ -22,7 +22,6 @@ pub struct Ledger {
     routes: BTreeMap<RouteKey, RouteLedger>,
     nodes: BTreeMap<Arc<str>, NodeLedger>,
     connects: BTreeMap<Arc<str>, Buckets>,
-    queues: BTreeMap<Arc<str>, Buckets>,
     first_bytes: BTreeMap<Arc<str>, Buckets>,
     listeners: BTreeMap<Arc<str>, ListenerLedger>,
     totals: Totals,
@@ -43,7 +42,6 @@ impl Ledger {
             routes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             connects: BTreeMap::new(),
-            queues: BTreeMap::new(),
             first_bytes: BTreeMap::new(),
             listeners: BTreeMap::new(),
             totals: Totals::default(),
@@ -93,11 +91,6 @@ impl Ledger {
         self.connects.iter()
     }
 
-    /// Waiting for a node of each backend to have room.
-    pub fn queues(&self) -> impl Iterator<Item = (&Arc<str>, &Buckets)> {
-        self.queues.iter()
-    }
-
     /// From request to response head of each backend.
     pub fn first_bytes(&self) -> impl Iterator<Item = (&Arc<str>, &Buckets)> {
         self.first_bytes.iter()
@@ -129,13 +122,9 @@ impl Ledger {
             route: Arc::clone(&counts.route),
             backend: Arc::clone(&counts.backend),
         };
-        let add = |all: &mut BTreeMap<Arc<str>, Buckets>, durations: Option<&Durations>| {
-            if let Some(durations) = durations.filter(|_| !key.backend.is_empty()) {
-                all.entry(Arc::clone(&key.backend)).or_default().add(durations);
-            }
-        };
-        add(&mut self.queues, counts.phases.queue.as_ref());
-        add(&mut self.first_bytes, counts.phases.first_byte.as_ref());
+        if let Some(durations) = counts.phases.first_byte.as_ref().filter(|_| !key.backend.is_empty()) {
+            self.first_bytes.entry(Arc::clone(&key.backend)).or_default().add(durations);
+        }
         self.routes.entry(key).or_default().add(&counts, now_ms / 1000);
     }
 

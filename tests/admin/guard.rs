@@ -85,8 +85,7 @@ fn head_is_get_without_the_body() {
 fn what_is_not_there_is_a_json_error() {
     let rig = Rig::new();
     for path in [
-        "/ws",
-        "/api/v1/events",
+        "/api/v2/status",
         "/api/v1/nodes/",
         "/page/../page.js",
         "/%2e%2e/etc/passwd",

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Admin;
+use super::{Admin, words};
 use crate::shared::node::NodeState;
 use crate::shared::run_state::Phase;
 use crate::shared::snapshot::Snapshot;
@@ -105,7 +105,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
         driver: &about.driver,
         driver_reason: &about.driver_reason,
         workers: about.workers,
-        phase: phase_word(admin.run_state.phase()),
+        phase: words::phase(admin.run_state.phase()),
         uptime_seconds: admin.collector.uptime().as_secs_f64(),
         started_ms: about.started_ms,
         config_hash: &configuration.hash,
@@ -114,15 +114,6 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
         totals: totals(&admin),
     };
     super::json(StatusCode::OK, &status)
-}
-
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Running => "running",
-        Phase::Draining => "draining",
-        Phase::Stopping => "stopping",
-    }
 }
 
 fn totals(admin: &Admin) -> TotalsView {
