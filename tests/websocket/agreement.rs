@@ -1,0 +1,79 @@
+//! The balancer and `loadgen` measured the same run: they say the same of it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::origin::{Origin, OriginConnection, ok};
+use crate::rig::Rig;
+
+/// How far apart the quantiles may be. Each side's histogram is off by at most 0.8 %, and what loadgen measures holds the
+/// way to the balancer too: nodes that take 50 to 250 ms make that way small.
+const TOLERANCE: f64 = 0.02;
+
+/// Answers after 50 to 250 ms.
+fn slowly(connection: &mut OriginConnection) {
+    let mut draw = std::process::id();
+    while connection.request().is_some() {
+        draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        std::thread::sleep(Duration::from_millis(50 + u64::from(draw >> 16) % 200));
+        connection.send(ok("hello"));
+    }
+}
+
+#[test]
+fn quantiles_agree_with_those_of_loadgen() {
+    let program = Path::new(env!("CARGO_BIN_EXE_plimsoll")).with_file_name("loadgen");
+    if !program.exists() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: test quantiles_agree_with_those_of_loadgen: build it first, `cargo build -p loadgen`"
+        );
+        return;
+    }
+    let origin = Origin::start(std::sync::Arc::new(slowly));
+    let rig = Rig::start(&origin);
+    let report =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("agreement-{}.json", std::process::id()));
+    let output = Command::new(program)
+        .args([&format!("http://{}/", rig.balancer.address()), "-c", "32", "-d", "6s", "-t", "1", "--json"])
+        .arg(&report)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // What the balancer says of the last ten seconds: the whole run.
+    let mut viewer = rig.viewer();
+    let snapshot = viewer.next("snapshot");
+    viewer.say(&json!({ "type": "history", "series": "total" }));
+    let history = viewer.next("history");
+    let loadgen: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    let _ = std::fs::remove_file(&report);
+
+    let cells: Vec<(u64, u64)> = serde_json::from_value(loadgen["response"].clone()).unwrap();
+    let sent: u64 = cells.iter().map(|(_, count)| count).sum();
+    let counted: u64 =
+        history["columns"]["requests"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
+    // Requests that were in flight at the end of the run are counted by one side only.
+    assert!(sent > 500 && counted.abs_diff(sent) <= 64, "{sent} sent, {counted} counted");
+    let route = &snapshot["routes"][0];
+    for (name, part) in [("p50_us", 0.5), ("p99_us", 0.99)] {
+        let (theirs, ours) = (quantile_us(&cells, part), route[name].as_f64().unwrap());
+        println!("{name}: loadgen {theirs:.0}, balancer {ours:.0}, {:+.2} %", (ours / theirs - 1.0) * 100.0);
+        assert!((ours - theirs).abs() <= TOLERANCE * theirs, "{name}: loadgen {theirs}, balancer {ours}");
+    }
+}
+
+/// Of nanoseconds and how many there are.
+fn quantile_us(cells: &[(u64, u64)], part: f64) -> f64 {
+    let count: u64 = cells.iter().map(|(_, count)| count).sum();
+    let rank = (count as f64 * part).ceil();
+    let mut seen = 0;
+    let at = cells.iter().find(|(_, count)| {
+        seen += count;
+        seen as f64 >= rank
+    });
+    at.map_or(0.0, |&(value_ns, _)| value_ns as f64 / 1000.0)
+}
