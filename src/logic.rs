@@ -5,8 +5,11 @@
 pub mod access;
 pub mod balance;
 pub mod fault;
+pub mod health;
 pub mod http1;
 pub mod limits;
 pub mod message;
+pub mod outlier;
 pub mod path;
 pub mod route;
+pub mod slow_start;

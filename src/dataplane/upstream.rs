@@ -13,6 +13,7 @@ use super::buffers::{Buf, Size};
 use super::socket::Socket;
 use super::timers::{Ms, to_ms};
 use crate::logic::limits::{UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
+use crate::logic::outlier::is_failure;
 use crate::shared::node::{Node, NodeAddress};
 use crate::shared::report::{Durations, new_durations};
 
@@ -109,22 +110,47 @@ impl LocalNode {
 }
 
 /// One request in flight on a node: counted exactly, however it ends.
-pub(crate) struct InFlight(Rc<LocalNode>);
+pub(crate) struct InFlight {
+    node: Rc<LocalNode>,
+    /// It tries out whether an ejected node is well again, and nothing has come of it yet.
+    trial: Cell<bool>,
+}
 
 impl InFlight {
     pub(crate) fn begin(node: &Rc<LocalNode>) -> Self {
         node.node.begin();
-        Self(Rc::clone(node))
+        Self { trial: Cell::new(node.node.conduct.try_out()), node: Rc::clone(node) }
     }
 
     pub(crate) fn node(&self) -> &Rc<LocalNode> {
-        &self.0
+        &self.node
+    }
+
+    /// The node refused it, broke off, was late or answered nonsense.
+    pub(crate) fn failed(&self) {
+        self.node.node.count_error();
+        self.node.node.conduct.bad(self.trial.take());
+    }
+
+    /// The node answered with this status.
+    pub(crate) fn answered(&self, status: u16) {
+        if status >= 500 {
+            self.node.node.count_error();
+        }
+        if is_failure(status) {
+            self.node.node.conduct.bad(self.trial.take());
+        } else {
+            self.node.node.conduct.good(self.trial.take());
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.node.end();
+        self.node.node.end();
+        if self.trial.get() {
+            self.node.node.conduct.undecided();
+        }
     }
 }
 

@@ -127,7 +127,7 @@ impl Nodes for Untried<'_> {
     }
 
     fn weight(&self, at: usize) -> u32 {
-        self.backend.shared.nodes[at].weight
+        self.backend.shared.nodes[at].effective
     }
 
     fn in_flight(&self, at: usize) -> u32 {
@@ -135,7 +135,15 @@ impl Nodes for Untried<'_> {
     }
 
     fn usable(&self, at: usize) -> bool {
-        self.backend.shared.nodes[at].state == NodeState::Serving
-            && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
+        let entry = &self.backend.shared.nodes[at];
+        let takes = match entry.state {
+            // Ejections are the workers' own: what they wrote on the node is newer than what was published of it.
+            NodeState::Serving | NodeState::Ejected => {
+                entry.node.conduct.admits() || self.backend.shared.panics
+            }
+            NodeState::Unhealthy | NodeState::Warming => self.backend.shared.panics,
+            NodeState::Starting | NodeState::Draining | NodeState::Down => false,
+        };
+        takes && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
     }
 }

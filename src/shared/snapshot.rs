@@ -63,6 +63,8 @@ pub struct Backend {
     pub name: Arc<str>,
     /// How nodes are picked.
     pub strategy: Strategy,
+    /// So few nodes pass that all but those which an operator took out are used.
+    pub panics: bool,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
 }
@@ -74,6 +76,9 @@ pub struct Entry {
     pub node: Arc<Node>,
     /// Its weight, `1..=WEIGHT_MAX`.
     pub weight: u32,
+    /// What strategies go by: the weight, or a part of it during a slow start. Only its ratio to that of the other nodes
+    /// of the backend means anything.
+    pub effective: u32,
     /// Whether it takes requests.
     pub state: NodeState,
     /// Why it is in that state, in words for a person.
