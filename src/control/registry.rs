@@ -94,7 +94,7 @@ impl Registry {
         let mut tick = tokio::time::interval(REGISTRY_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let moves = self.groups.iter_mut().any(Group::is_moving);
+            let moves = self.groups.iter().any(Group::is_moving);
             let due = self.names.next_due();
             tokio::select! {
                 Some(order) = wiring.orders.recv() => self.obey(order, &wiring).await,
@@ -130,8 +130,10 @@ impl Registry {
         self.stale = true;
     }
 
+    /// The nodes that are wanted.
     fn ids(&self) -> impl Iterator<Item = Arc<str>> {
-        self.groups.iter().flat_map(|group| &group.members).map(|member| Arc::clone(&member.node.id))
+        let members = self.groups.iter().flat_map(|group| &group.members);
+        members.filter(|member| member.leaving.is_none()).map(|member| Arc::clone(&member.node.id))
     }
 
     /// Brings the nodes of these backends in line with the settings, the names and the operator.

@@ -126,15 +126,16 @@ impl Group {
     }
 
     /// Does it have to be looked at from time to time?
-    pub(super) fn is_moving(&mut self) -> bool {
+    pub(super) fn is_moving(&self) -> bool {
         self.settings.outlier.is_some()
             || self.members.iter().any(|member| member.leaving.is_some())
-            || self.grows()
+            || self.shows_growth()
     }
 
-    fn grows(&mut self) -> bool {
-        let settings = &self.settings;
-        self.members.iter_mut().filter_map(|member| member.grows(settings).then_some(())).count() > 0
+    /// Is a share published that is not whole?
+    fn shows_growth(&self) -> bool {
+        let published = self.published.iter().flat_map(|backend| &backend.nodes);
+        published.into_iter().any(|entry| entry.effective != entry.weight)
     }
 
     /// Looks at what moves by itself: conduct, drains, slow starts.
@@ -145,11 +146,7 @@ impl Group {
         let count = self.members.len();
         self.members.retain(|member| member.leaving.is_none() || member.node.in_flight() > 0);
         self.stale |= self.members.len() < count;
-        let growing = self
-            .published
-            .as_ref()
-            .is_some_and(|backend| backend.nodes.iter().any(|entry| entry.effective != entry.weight));
-        if growing && self.grown_at.elapsed() >= growth_step(&self.settings) {
+        if self.shows_growth() && self.grown_at.elapsed() >= growth_step(&self.settings) {
             self.stale = true;
         }
     }
@@ -235,7 +232,8 @@ impl Group {
         let others_serve = serving.count() > 0;
         let mut entries: Vec<_> =
             self.members.iter_mut().map(|member| member.entry(settings, others_serve, now_ms)).collect();
-        if self.grows() {
+        let grow = self.members.iter_mut().fold(false, |some, member| member.grows(settings) || some);
+        if grow {
             for (entry, member) in entries.iter_mut().zip(&self.members) {
                 entry.effective = effective(entry.weight, member.share(&self.settings));
             }

@@ -330,6 +330,7 @@ async fn a_reload_keeps_nodes_and_what_operators_said_of_them() {
     rig.set(&second.id, Some(NodeWish::Drain), Some(9)).await.unwrap();
     assert_eq!(rig.order(Wish::Reload).await.unwrap(), "reloaded: nothing has changed");
 
+    first.begin();
     *next.lock().unwrap() = settings(&[fixed(3), fixed(2)]);
     let said = rig.order(Wish::Reload).await.unwrap();
     assert_eq!(
@@ -342,6 +343,7 @@ async fn a_reload_keeps_nodes_and_what_operators_said_of_them() {
     assert_eq!((entries(&snapshot)[1].state, entries(&snapshot)[1].weight), (NodeState::Draining, 9));
     assert_eq!(&*entries(&snapshot)[2].node.id, &*first.id);
     assert_eq!(entries(&snapshot)[2].state, NodeState::Draining);
+    first.end();
     let in_force = rig.in_force.borrow().clone();
     assert!(in_force.reloaded_ms.is_some());
     assert_eq!(in_force.last.unwrap().lines.len(), 2);
