@@ -232,7 +232,7 @@ impl Group {
         let others_serve = serving.count() > 0;
         let mut entries: Vec<_> =
             self.members.iter_mut().map(|member| member.entry(settings, others_serve, now_ms)).collect();
-        let grow = self.members.iter_mut().fold(false, |some, member| member.grows(settings) || some);
+        let grow = self.members.iter_mut().any(|member| member.grows(settings));
         if grow {
             for (entry, member) in entries.iter_mut().zip(&self.members) {
                 entry.effective = effective(entry.weight, member.share(&self.settings));
