@@ -29,11 +29,11 @@ macro_rules! with_backend_keys {
             pub(in crate::config) sticky: Option<Sticky>,
             /// The servers. A name is resolved, and every address is a node.
             pub(in crate::config) servers: Option<Vec<Server>>,
-            /// How nodes are probed.
+            /// How nodes are probed; without it nobody is.
             pub(in crate::config) health: Option<Health>,
-            /// When a node that fails requests is left out for a while.
+            /// When a node that fails requests is left out for a while; without it none is.
             pub(in crate::config) outlier: Option<Outlier>,
-            /// How long a new node's share grows; `0s` is at once.
+            /// How long the share of a node grows that joins others, or comes back; `0s` is at once.
             #[schemars(extend("default" = "0s"))]
             pub(in crate::config) slow_start: Option<Span>,
             /// When a request is tried on another node. Failures to connect always are.
@@ -42,7 +42,7 @@ macro_rules! with_backend_keys {
             /// Where requests wait when every node is at its limit.
             #[schemars(extend("x-later" = "queues are not in this version: remove `queue`"))]
             pub(in crate::config) queue: Option<Queue>,
-            /// Below this share of healthy nodes, all of them are used.
+            /// Below this share of nodes that pass, all are used; `0%` never.
             #[schemars(extend("default" = "50%", "x-max" = "100%"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
             /// Short for `docker` with this image and its defaults.
@@ -173,7 +173,7 @@ pub(in crate::config) struct Outlier {
     /// The share of failures among the requests of a second that ejects a node, from 20 requests on.
     #[schemars(extend("default" = "50%", "x-min" = "1%", "x-max" = "100%"))]
     pub(in crate::config) failure_rate: Option<Percent>,
-    /// For how long.
+    /// For how long, the first time; each time in a row doubles it.
     #[schemars(extend("default" = "30s", "x-min" = "50ms"))]
     pub(in crate::config) ejection: Option<Span>,
     /// The share of a backend's nodes that may be ejected at once.
