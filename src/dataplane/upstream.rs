@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::buffers::{Buf, Size};
 use super::socket::Socket;
-use super::timers::{Ms, to_ms};
+use super::timers::{Cut, Ms, Timer, Watch, to_ms};
 use crate::logic::limits::{UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
 use crate::logic::outlier::is_failure;
 use crate::shared::node::{Node, NodeAddress};
@@ -24,6 +24,8 @@ pub(crate) struct LocalNode {
     /// Bytes of the responses of late: how large a buffer the next read gets.
     response_bytes: Cell<usize>,
     durations: RefCell<Option<(Durations, Durations)>>,
+    /// An operator took it down: what is in flight on it is given up.
+    pub(crate) cut: Cut,
 }
 
 /// An open connection that nobody uses. A read is under way on it: the node closing it is seen there.
@@ -43,7 +45,13 @@ pub(crate) struct Connection {
 
 impl LocalNode {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, idle: RefCell::default(), response_bytes: Cell::new(0), durations: RefCell::default() }
+        Self {
+            node,
+            idle: RefCell::default(),
+            response_bytes: Cell::new(0),
+            durations: RefCell::default(),
+            cut: Cut::default(),
+        }
     }
 
     /// The connection that was used last, if it is still good.
@@ -114,12 +122,18 @@ pub(crate) struct InFlight {
     node: Rc<LocalNode>,
     /// It tries out whether an ejected node is well again, and nothing has come of it yet.
     trial: Cell<bool>,
+    watch: Watch,
 }
 
 impl InFlight {
-    pub(crate) fn begin(node: &Rc<LocalNode>) -> Self {
+    /// `timer`: the session's, which passes at once where the node is taken down.
+    pub(crate) fn begin(node: &Rc<LocalNode>, timer: &Timer) -> Self {
         node.node.begin();
-        Self { trial: Cell::new(node.node.conduct.try_out()), node: Rc::clone(node) }
+        Self {
+            trial: Cell::new(node.node.conduct.try_out()),
+            watch: timer.watch(&node.cut),
+            node: Rc::clone(node),
+        }
     }
 
     pub(crate) fn node(&self) -> &Rc<LocalNode> {
@@ -128,6 +142,7 @@ impl InFlight {
 
     /// The node refused it, broke off, was late or answered nonsense.
     pub(crate) fn failed(&self) {
+        self.watch.end();
         self.node.node.count_error();
         self.node.node.conduct.bad(self.trial.take());
     }

@@ -98,7 +98,9 @@ impl LocalBackend {
             .map(|entry| {
                 let known =
                     old.and_then(|old| old.nodes.iter().find(|local| Arc::ptr_eq(&local.node, &entry.node)));
-                known.map_or_else(|| Rc::new(LocalNode::new(Arc::clone(&entry.node))), Rc::clone)
+                let local = known.map_or_else(|| Rc::new(LocalNode::new(Arc::clone(&entry.node))), Rc::clone);
+                local.cut.set(entry.state == NodeState::Down);
+                local
             })
             .collect();
         Self { strategy: shared.strategy, shared, balancer, nodes }

@@ -81,7 +81,7 @@ impl Session {
                 return self.fail(exchange, fault, job.upload.is_none()).await;
             };
             let node = &backend.nodes[usize::from(at)];
-            let in_flight = InFlight::begin(node);
+            let in_flight = InFlight::begin(node, &self.timer);
             exchange.node = Some(Rc::clone(node));
             let trouble = match self.open(node, repeats > 0, &timeouts).await {
                 Ok(mut connection) => {
