@@ -75,7 +75,7 @@ pub fn scale(args: &Scale) -> ExitCode {
 /// Tells the balancer to read its configuration again. Exit code 2 where the file is bad: the settings from before go on.
 pub fn reload(access: &Access) -> ExitCode {
     match access.write(Method::POST, "/api/v1/reload", &json!({})) {
-        Err(Failure::Refused { code, message, hint }) if code == "bad_config" => {
+        Err(Failure::Refused { code, message, hint }) if matches!(&*code, "bad_configuration" | "unread") => {
             finish(access, Err(Failure::Refused { code, message, hint }), text);
             ExitCode::from(super::EXIT_CONFIG)
         }

@@ -172,7 +172,8 @@ fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
         for name in words.filter(|word| word.starts_with("plimsoll_")) {
-            let family = ["_total", "_bucket", "_info"].iter().fold(name, |name, end| name.trim_end_matches(end));
+            let family =
+                ["_total", "_bucket", "_info"].iter().fold(name, |name, end| name.trim_end_matches(end));
             let there = page.contains(&format!("# TYPE {family}"));
             assert!(there || ELSEWHERE.contains(&family), "{file}: {name}");
         }
