@@ -11,15 +11,15 @@ use crate::harness::origin::{Origin, OriginConnection, ok};
 use crate::rig::Rig;
 
 /// How far apart the quantiles may be. Each side's histogram is off by at most 0.8 %, and what loadgen measures holds the
-/// way to the balancer too: nodes that take 50 to 250 ms make that way small.
+/// way to the balancer too: nodes that take 200 ms to a second make that way, and a busy machine, small.
 const TOLERANCE: f64 = 0.02;
 
-/// Answers after 50 to 250 ms.
+/// Answers after 200 to 1000 ms.
 fn slowly(connection: &mut OriginConnection) {
     let mut draw = std::process::id();
     while connection.request().is_some() {
         draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        std::thread::sleep(Duration::from_millis(50 + u64::from(draw >> 16) % 200));
+        std::thread::sleep(Duration::from_millis(200 + u64::from(draw >> 16) % 800));
         connection.send(ok("hello"));
     }
 }
@@ -39,7 +39,7 @@ fn quantiles_agree_with_those_of_loadgen() {
     let report =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("agreement-{}.json", std::process::id()));
     let output = Command::new(program)
-        .args([&format!("http://{}/", rig.balancer.address()), "-c", "32", "-d", "6s", "-t", "1", "--json"])
+        .args([&format!("http://{}/", rig.balancer.address()), "-c", "64", "-d", "7s", "-t", "1", "--json"])
         .arg(&report)
         .output()
         .unwrap();
@@ -57,7 +57,7 @@ fn quantiles_agree_with_those_of_loadgen() {
     let counted: u64 =
         history["columns"]["requests"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
     // Requests that were in flight at the end of the run are counted by one side only.
-    assert!(sent > 500 && counted.abs_diff(sent) <= 64, "{sent} sent, {counted} counted");
+    assert!(sent > 300 && counted.abs_diff(sent) <= 64, "{sent} sent, {counted} counted");
     let route = &snapshot["routes"][0];
     for (name, part) in [("p50_us", 0.5), ("p99_us", 0.99)] {
         let (theirs, ours) = (quantile_us(&cells, part), route[name].as_f64().unwrap());

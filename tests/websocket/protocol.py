@@ -66,6 +66,8 @@ async def log(socket):
 
 
 async def history(socket):
+    # A second is in the history once its tick has come.
+    await next_of(socket, "tick", lambda tick: tick["totals"]["requests_total"] >= 22)
     for series in ("total", "route:/*", "backend:node"):
         await say(socket, type="history", id=3, series=series, steps=60)
         history = await next_of(socket, "history")
