@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::harness::PATIENCE;
 use crate::harness::origin::{Origin, OriginConnection, ok};
 use crate::rig::Rig;
 
@@ -44,21 +45,20 @@ fn quantiles_agree_with_those_of_loadgen() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // What the balancer says of the last ten seconds: the whole run.
-    let mut viewer = rig.viewer();
-    let snapshot = viewer.next("snapshot");
-    viewer.say(&json!({ "type": "history", "series": "total" }));
-    let history = viewer.next("history");
     let loadgen: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
     let _ = std::fs::remove_file(&report);
-
     let cells: Vec<(u64, u64)> = serde_json::from_value(loadgen["response"].clone()).unwrap();
     let sent: u64 = cells.iter().map(|(_, count)| count).sum();
-    let counted: u64 =
-        history["columns"]["requests"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
+
+    // The first tick that has all of them: what it says of the last ten seconds is the whole run.
+    let mut viewer = rig.viewer();
+    let tick = viewer.tick_where(PATIENCE, |tick| {
+        tick["totals"]["in_flight"] == 0 && tick["totals"]["requests_total"].as_u64() >= Some(sent)
+    });
+    let counted = tick["totals"]["requests_total"].as_u64().unwrap();
     // Requests that were in flight at the end of the run are counted by one side only.
     assert!(sent > 300 && counted.abs_diff(sent) <= 64, "{sent} sent, {counted} counted");
-    let route = &snapshot["routes"][0];
+    let route = &tick["routes"][0];
     for (name, part) in [("p50_us", 0.5), ("p99_us", 0.99)] {
         let (theirs, ours) = (quantile_us(&cells, part), route[name].as_f64().unwrap());
         println!("{name}: loadgen {theirs:.0}, balancer {ours:.0}, {:+.2} %", (ours / theirs - 1.0) * 100.0);

@@ -44,7 +44,7 @@ fn fuzzed_frames_cost_their_own_connection_alone() {
         for _ in 0..4 {
             // Half are frames but for their payload, half are nothing at all.
             let mut frame = random.bytes(300);
-            if random.next() % 2 == 0 && frame.len() >= 6 {
+            if random.next().is_multiple_of(2) && frame.len() >= 6 {
                 frame[0] = 0x80 | (frame[0] & 0x0f);
                 frame[1] = 0x80 | u8::try_from((frame.len() - 6).min(125)).unwrap();
             }
