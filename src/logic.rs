@@ -4,9 +4,11 @@
 
 pub mod access;
 pub mod balance;
+pub mod client;
 pub mod fault;
 pub mod health;
 pub mod http1;
+pub mod latency;
 pub mod latency_scale;
 pub mod limits;
 pub mod log_filter;

@@ -25,6 +25,7 @@ use crate::logic::limits::{ORDERS_WAITING_MAX, REPORTS_MAX};
 use crate::shared::event;
 use crate::shared::log_channel::{LogSender, log_channel};
 use crate::shared::mailbox::{Command, Inbox, Mailbox, mailbox};
+use crate::shared::memory;
 use crate::shared::order::{Order, Wish};
 use crate::shared::report::Report;
 use crate::shared::run_state::{Phase, RunState};
@@ -40,6 +41,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Balances with these settings until a signal ends it. `load` reads them again; `None` where they came from no file.
 pub fn run(settings: Settings, load: Option<Load>) -> ExitCode {
+    memory::refuse_huge_pages();
     let cores = usable_cores();
     let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
     for warning in descriptors::prepare(&settings) {

@@ -17,6 +17,9 @@ pub struct Args {
     /// The listener that it comes in on; the first where it is not given
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
+    /// The client's address, for strategies that go by it
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<std::net::IpAddr>,
     /// A header of the request; several times for several
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
@@ -30,6 +33,9 @@ pub fn run(args: &Args) -> ExitCode {
     let mut path = format!("/api/v1/why?method={}&url={}", segment(&args.method), segment(&args.url));
     if let Some(listener) = &args.listener {
         let _ = write!(path, "&listener={}", segment(listener));
+    }
+    if let Some(client) = args.client {
+        let _ = write!(path, "&client={}", segment(&client.to_string()));
     }
     for header in &args.headers {
         let _ = write!(path, "&header={}", segment(header));

@@ -14,6 +14,7 @@ use super::problem::{Problem, Problems};
 use super::source::Source;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
+use crate::logic::balance::key::HashKey;
 use crate::logic::health::Patience;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::outlier::Policy;
@@ -134,6 +135,8 @@ pub struct BackendSettings {
     pub name: Arc<str>,
     /// How nodes are picked.
     pub strategy: Strategy,
+    /// What ties requests to nodes.
+    pub affinity: AffinitySettings,
     /// At least one.
     pub servers: Vec<Server>,
     /// How nodes are probed; `None` probes nobody.
@@ -152,6 +155,7 @@ impl BackendSettings {
         Self {
             name,
             strategy: Strategy::default(),
+            affinity: AffinitySettings::default(),
             servers,
             health: None,
             outlier: None,
@@ -181,6 +185,32 @@ pub struct HealthSettings {
     pub expect_body: Option<Box<str>>,
     /// Where the node says how busy its CPU is; see [`crate::logic::health::cpu_reading`].
     pub agent: Option<Box<str>>,
+}
+
+/// What ties requests to nodes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AffinitySettings {
+    /// What hashing strategies go by.
+    pub hash_key: HashKey,
+    /// `sticky:`.
+    pub sticky: Option<StickySettings>,
+}
+
+/// `sticky:`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StickySettings {
+    /// The name of the cookie.
+    pub cookie: Box<str>,
+    /// What it is signed with; `None` is a random one of this process's.
+    pub secret: Option<Box<str>>,
+}
+
+/// Never tells the secret.
+impl fmt::Debug for StickySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.secret.as_ref().map(|_| "...");
+        f.debug_struct("StickySettings").field("cookie", &self.cookie).field("secret", &secret).finish()
+    }
 }
 
 /// One server of a backend: an address, or a name that the control plane resolves.

@@ -5,6 +5,7 @@
 //! drains, slow starts). Each changes settings or nodes, and then a new snapshot is published, of which all that
 //! nothing happened to is shared with the one before.
 
+mod affinity;
 mod build;
 mod group;
 mod member;

@@ -27,6 +27,8 @@ pub(crate) struct LocalNode {
     durations: RefCell<Option<NodeDurations>>,
     /// An operator took it down: what is in flight on it is given up.
     pub(crate) cut: Cut,
+    /// Does its backend's strategy go by what it takes to answer?
+    pub(crate) measured: Cell<bool>,
 }
 
 /// Whole durations, connects, and the other phases.
@@ -55,6 +57,7 @@ impl LocalNode {
             response_bytes: Cell::new(0),
             durations: RefCell::default(),
             cut: Cut::default(),
+            measured: Cell::new(false),
         }
     }
 

@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use super::view::View;
-use super::{buffers, listener};
+use super::{buffers, listener, splice};
 use crate::logic::limits::HEAD_BYTES_CEILING;
 use crate::shared::log_channel::LogSender;
 use crate::shared::mailbox::{Command, Inbox, Mailbox};
@@ -399,6 +399,7 @@ impl Worker {
             self.report(0);
             self.parking.expire(now);
             buffers::trim();
+            splice::trim();
             memory.give_back(self.sessions.get());
         }
         self.flush_log();
@@ -425,16 +426,24 @@ fn seed() -> io::Result<u64> {
 #[derive(Default)]
 struct Memory {
     sessions_most: usize,
+    /// How often the heap is still to be walked: what sessions leave behind (pooled buffers, connections to nodes) goes
+    /// bit by bit.
+    walks: u32,
 }
 
 impl Memory {
     /// Fewer than this are not worth the walk through the heap.
     const WORTH: usize = 64;
+    const WALKS: u32 = 12;
 
     fn give_back(&mut self, sessions: usize) {
         self.sessions_most = self.sessions_most.max(sessions);
         if self.sessions_most >= sessions + Self::WORTH && sessions <= self.sessions_most / 2 {
             self.sessions_most = sessions;
+            self.walks = Self::WALKS;
+        }
+        if self.walks > 0 {
+            self.walks -= 1;
             crate::shared::memory::collect();
         }
     }

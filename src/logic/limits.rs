@@ -236,12 +236,38 @@ pub const ACCEPT_BATCH_MAX: usize = 64;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that may wait in the kernel for a listener.
 pub const BACKLOG: i32 = 4096;
+/// Writes up to this size are not watched on their own account: they fit a socket's empty send buffer (16 KiB and its
+/// bookkeeping at the least), so they are over long before anything else happens on the connection.
+pub const UNWATCHED_WRITE_BYTES_MAX: usize = 20 * KIB;
+/// And where one is not over after this, it is watched like any other.
+pub const UNWATCHED_WRITE: Duration = Duration::from_millis(100);
+/// Bytes of a pipe that bulk goes through: what an unprivileged process may ask for at most.
+pub const PIPE_BYTES: usize = 1024 * KIB;
+/// Empty pipes that a worker keeps.
+pub const PIPES_FREE_MAX: usize = 16;
+/// A body is spliced where at least this much of it is still to come: below, a copy is cheaper than the pipe.
+pub const SPLICE_BYTES_MIN: u64 = 192 * 1024;
+/// Bytes that one connection may move before others have their turn.
+pub const SPLICE_TURN_BYTES: u64 = 2 * 1024 * 1024;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
 /// Orders of operators that may wait for the control plane; the next one waits where it is given.
 pub const ORDERS_WAITING_MAX: usize = 64;
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
+
+/// The time constant with which the latency of a node is forgotten, in microseconds.
+pub const LATENCY_DECAY_US: u64 = 10_000_000;
+/// A reading of a node's CPU that is older counts as none.
+pub const CPU_READING_MAX_AGE: Duration = Duration::from_secs(10);
+/// Nodes up to which a strategy looks at all of them; with more it compares a few that it draws.
+pub const FULL_SCAN_MAX: usize = 16;
+/// What a node may carry beyond its share before `consistent_hash` passes on: 125 of 100.
+pub const BOUNDED_LOAD_PERCENT: u64 = 125;
+/// Bytes of a secret that signs sticky cookies: fewer could be guessed.
+pub const STICKY_SECRET_BYTES_MIN: usize = 16;
+/// Bytes of the name of a sticky cookie: it is written into responses.
+pub const COOKIE_NAME_BYTES_MAX: usize = 64;
 
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);

@@ -12,6 +12,9 @@ use ipnet::IpNet;
 use super::node::{Node, NodeState};
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
+use crate::logic::balance::key::HashKey;
+use crate::logic::balance::sticky::Sticky;
+use crate::logic::balance::table::HashTable;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::route::RouteTable;
 
@@ -65,8 +68,21 @@ pub struct Backend {
     pub strategy: Strategy,
     /// So few nodes pass that all but those which an operator took out are used.
     pub panics: bool,
+    /// What ties requests to nodes.
+    pub affinity: Affinity,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
+}
+
+/// What ties requests to nodes: built once where the nodes change, looked into by the workers.
+#[derive(Debug, Clone, Default)]
+pub struct Affinity {
+    /// What hashing strategies go by.
+    pub key: HashKey,
+    /// Where keys lead, for a strategy that hashes.
+    pub table: Option<Arc<HashTable>>,
+    /// The cookies of sticky sessions.
+    pub sticky: Option<Arc<Sticky>>,
 }
 
 /// A node's place in a backend, with what can change without making it another node.

@@ -39,7 +39,6 @@ fn the_whole_contract_is_read_and_what_is_later_is_named() {
             "listeners.db.protocol",
             "listeners.dns.protocol",
             "routes[0].rate_limit",
-            "backends.api.sticky",
             "backends.api.retry",
             "backends.api.queue",
             "backends.api.docker",

@@ -6,6 +6,7 @@ mod harness;
 
 mod aborts;
 mod access_log;
+mod balancing;
 mod commands;
 mod descriptors;
 mod drain;

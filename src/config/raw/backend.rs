@@ -18,14 +18,14 @@ macro_rules! with_backend_keys {
         pub(in crate::config) struct $name {
             $($own)*
             /// How a node is picked: `round_robin` (weighted, smooth), `least_connections` (weighted), `random`,
-            /// `two_choices`, `peak_ewma`, `ip_hash`, `consistent_hash`, `compute` or `first`.
+            /// `two_choices`, `peak_ewma`, `ip_hash`, `consistent_hash`, `compute`, `first` or `prequal`. See
+            /// [balancing](balancing.md).
             #[schemars(extend("default" = "round_robin"))]
             pub(in crate::config) strategy: Option<Strategy>,
             /// What `consistent_hash` goes by: `client_ip`, `path`, `header:NAME` or `cookie:NAME`.
-            #[schemars(extend("default" = "client_ip", "x-later" = "hashing is not in this version: remove `hash_key`"))]
+            #[schemars(extend("default" = "client_ip"))]
             pub(in crate::config) hash_key: Option<HashKey>,
-            /// Keeps a client on its node while that node serves.
-            #[schemars(extend("x-later" = "sticky sessions are not in this version: remove `sticky`"))]
+            /// Keeps a client on its node while that node serves, whatever the strategy.
             pub(in crate::config) sticky: Option<Sticky>,
             /// The servers. A name is resolved, and every address is a node.
             pub(in crate::config) servers: Option<Vec<Server>>,
@@ -64,6 +64,8 @@ macro_rules! with_backend_keys {
             pub(in crate::config) fn backend_keys(&self) -> BackendKeys<'_> {
                 BackendKeys {
                     strategy: self.strategy,
+                    hash_key: self.hash_key.as_ref(),
+                    sticky: self.sticky.as_ref(),
                     servers: self.servers.as_deref().unwrap_or_default(),
                     health: self.health.as_ref(),
                     outlier: self.outlier.as_ref(),
@@ -83,6 +85,8 @@ pub(super) use with_backend_keys;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) strategy: Option<Strategy>,
+    pub(in crate::config) hash_key: Option<&'a HashKey>,
+    pub(in crate::config) sticky: Option<&'a Sticky>,
     pub(in crate::config) servers: &'a [Server],
     pub(in crate::config) health: Option<&'a Health>,
     pub(in crate::config) outlier: Option<&'a Outlier>,
@@ -112,6 +116,7 @@ pub(in crate::config) enum Strategy {
     ConsistentHash,
     Compute,
     First,
+    Prequal,
 }
 
 /// One server.
@@ -132,8 +137,11 @@ pub(in crate::config) struct Server {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Sticky {
-    /// The cookie that carries the node.
+    /// The name of the cookie that carries the node, signed.
     pub(in crate::config) cookie: Option<CookieName>,
+    /// What the cookie is signed with, at least 16 bytes. Without it a random one, anew at each start: balancers that stand
+    /// side by side, and clients that shall stay where they are over a restart, need one that is written down.
+    pub(in crate::config) secret: Option<String>,
 }
 
 /// Probes.

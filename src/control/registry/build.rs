@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::name_of;
+use super::{affinity, name_of};
 use crate::config::Settings;
 use crate::config::settings::{BackendSettings, Server, ServerHost};
 use crate::control::names::Names;
@@ -36,14 +36,16 @@ pub(super) fn snapshot(
     }
 }
 
-/// A backend with these nodes.
+/// A backend with these nodes. `before`: as it was published last.
 pub(super) fn backend(
     name: Arc<str>,
     settings: &BackendSettings,
     panics: bool,
     nodes: Vec<Entry>,
+    before: Option<&Backend>,
 ) -> Backend {
-    Backend { name, strategy: settings.strategy, panics, nodes }
+    let affinity = affinity::build(settings, &nodes, before);
+    Backend { name, strategy: settings.strategy, affinity, panics, nodes }
 }
 
 /// What is to be known of a node before it is one.

@@ -221,7 +221,7 @@ impl Group {
             }
         }
         let name = Arc::clone(&self.settings.name);
-        let backend = Arc::new(super::build::backend(name, &self.settings, panics, nodes));
+        let backend = Arc::new(super::build::backend(name, &self.settings, panics, nodes, before.as_deref()));
         self.published = Some(Arc::clone(&backend));
         backend
     }

@@ -139,7 +139,7 @@ impl Member {
         let Some(probes) = &mut self.probes else { return };
         let answered = std::mem::replace(&mut probes.agent_answers, reading.is_ok());
         match reading {
-            Ok(hundredths) => self.node.set_cpu(hundredths),
+            Ok(hundredths) => self.node.set_cpu(f64::from(hundredths) / 10_000.0, std::time::Instant::now()),
             Err(why) if answered => {
                 let text = format!("node {}: its agent gives no CPU reading: {why}", self.node.id);
                 let event = Event::now(Kind::Node, Level::Warning, text);

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,8 +59,6 @@ struct Facts {
     known: HashMap<String, Vec<SocketAddr>>,
     asked: Vec<Instant>,
 }
-
-use std::collections::HashMap;
 
 impl World {
     fn set(&self, host: &str, addresses: &[SocketAddr]) {

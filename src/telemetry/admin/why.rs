@@ -4,6 +4,7 @@
 mod pick;
 mod refused;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -19,14 +20,16 @@ use crate::logic::http1::request::{self, FieldRoom, Request};
 use crate::logic::route::{Action, Found, ListenerIndex, Route};
 use crate::shared::snapshot::Snapshot;
 
-/// `?method=GET&url=http://example.com/api/x`, and optionally `listener=web` and `header=name: value`, which may be
-/// repeated.
+/// `?method=GET&url=http://example.com/api/x`, and optionally `listener=web`, `client=192.0.2.7`, and
+/// `header=name: value`, which may be repeated.
 #[derive(Debug, Default)]
 struct Asked {
     method: String,
     authority: String,
     target: String,
     listener: Option<String>,
+    /// For strategies that go by the client's address.
+    client: Option<IpAddr>,
     headers: Vec<String>,
 }
 
@@ -52,6 +55,10 @@ impl Asked {
                 "method" => asked.method = value,
                 "url" => (asked.authority, asked.target) = parts(&value)?,
                 "listener" => asked.listener = Some(value),
+                "client" => {
+                    let client = value.parse().map_err(|_| bad_query("A client is an IP address."))?;
+                    asked.client = Some(client);
+                }
                 "header" => asked.headers.push(value),
                 _ => return Err(bad_query("There is no such key.")),
             }
@@ -102,7 +109,7 @@ fn explain(asked: &Asked, snapshot: &Snapshot, listener: ListenerIndex) -> Value
         Found::Route(_) | Found::Nothing | Found::AmbiguousPath if request.facts.is_connect => {
             faulty(Fault::NotImplemented, Value::Null)
         }
-        Found::Route(index) => taken(snapshot.routes.get(index), &request, snapshot, listener),
+        Found::Route(index) => taken(snapshot.routes.get(index), &request, asked, snapshot, listener),
         Found::WrongMethod(index) => {
             let mut answer = faulty(
                 Fault::MethodNotAllowed,
@@ -127,7 +134,13 @@ fn faulty(fault: Fault, passed_over: Value) -> Value {
     })
 }
 
-fn taken(route: &Route, request: &Request<'_>, snapshot: &Snapshot, listener: ListenerIndex) -> Value {
+fn taken(
+    route: &Route,
+    request: &Request<'_>,
+    asked: &Asked,
+    snapshot: &Snapshot,
+    listener: ListenerIndex,
+) -> Value {
     let passed_over = refused::passed_over(snapshot, &request.head, listener, Some(route));
     let mut answer = json!({
         "outcome": words::action(route), "status": null, "reason": null,
@@ -137,7 +150,7 @@ fn taken(route: &Route, request: &Request<'_>, snapshot: &Snapshot, listener: Li
     match &route.action {
         Action::Forward { backend, .. } => {
             let Some(backend) = snapshot.backends.get(usize::from(backend.0)) else { return answer };
-            let picked = pick::pick(backend);
+            let picked = pick::pick(backend, &request.head, asked.client);
             answer["backend"] = json!({
                 "name": &*backend.name,
                 "strategy": words::strategy(backend.strategy),

@@ -1,7 +1,10 @@
 //! How things are called in answers: as they are written in the file.
 
+use std::time::Instant;
+
 use crate::logic::balance::Strategy;
 use crate::logic::route::{Action, HostPattern, Route};
+use crate::shared::clock;
 use crate::shared::node::Node;
 use crate::shared::run_state::Phase;
 use crate::shared::snapshot::Snapshot;
@@ -16,10 +19,7 @@ pub(in crate::telemetry) fn phase(phase: Phase) -> &'static str {
 }
 
 pub(in crate::telemetry) fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::RoundRobin => "round_robin",
-        Strategy::LeastConnections => "least_connections",
-    }
+    strategy.name()
 }
 
 pub(in crate::telemetry) fn host(host: &HostPattern) -> String {
@@ -48,7 +48,7 @@ pub(in crate::telemetry) fn backend_of<'a>(route: &Route, snapshot: &'a Snapshot
     }
 }
 
-/// How busy a node's machine is, where it tells.
-pub(in crate::telemetry) fn cpu_percent(_node: &Node) -> Option<f64> {
-    None
+/// How busy a node's machine is, in percent with two digits; `None` where it does not tell, or has not of late.
+pub(in crate::telemetry) fn cpu_percent(node: &Node) -> Option<f64> {
+    node.cpu(clock::micros(Instant::now())).map(|share| (share * 10_000.0).round() / 100.0)
 }

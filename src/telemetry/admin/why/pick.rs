@@ -1,10 +1,17 @@
 //! Which node a backend's strategy would pick now, asked of the strategy itself.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::logic::balance::{Balancer, Nodes};
+use crate::logic::balance::key::HashKey;
+use crate::logic::balance::table::HashTable;
+use crate::logic::balance::{Ask, Balancer, Nodes, Strategy};
+use crate::logic::latency::Reading;
+use crate::logic::message::RequestHead;
+use crate::shared::clock;
 use crate::shared::node::NodeState;
 use crate::shared::snapshot::Backend;
 use crate::telemetry::admin::words;
@@ -20,9 +27,15 @@ pub(super) struct Picked {
 
 /// A worker's own turn (round robin) or draw (chance) is not known here: where they decide, this is one of the nodes that may
 /// come next.
-pub(super) fn pick(backend: &Backend) -> Picked {
+pub(super) fn pick(backend: &Backend, head: &RequestHead<'_>, client: Option<IpAddr>) -> Picked {
     let seen = Seen(backend);
-    let at = Balancer::new(backend.strategy, 0).pick(&seen, 0);
+    let key = match backend.strategy {
+        Strategy::IpHash => HashKey::ClientIp.of(head, || client),
+        Strategy::ConsistentHash => backend.affinity.key.of(head, || client),
+        _ => None,
+    };
+    let ask = Ask { draw: 0, key, now_us: clock::micros(Instant::now()) };
+    let at = Balancer::new(backend.strategy, 0).pick(&seen, &ask);
     let node = at.map(|at| Arc::clone(&backend.nodes[at].node.id));
     let usable = (0..backend.nodes.len()).filter(|&at| seen.usable(at)).count();
     let strategy = words::strategy(backend.strategy);
@@ -63,6 +76,22 @@ impl Nodes for Seen<'_> {
 
     fn weight(&self, at: usize) -> u32 {
         self.0.nodes[at].effective
+    }
+
+    fn weight_max(&self) -> u32 {
+        self.0.nodes.iter().map(|entry| entry.weight).max().unwrap_or(1)
+    }
+
+    fn reading(&self, at: usize, now_us: u64) -> Reading {
+        self.0.nodes[at].node.reading(now_us)
+    }
+
+    fn cpu(&self, at: usize, now_us: u64) -> Option<f64> {
+        self.0.nodes[at].node.cpu(now_us)
+    }
+
+    fn table(&self) -> Option<&HashTable> {
+        self.0.affinity.table.as_deref()
     }
 
     fn in_flight(&self, at: usize) -> u32 {
