@@ -12,6 +12,7 @@ mod queue;
 mod socket;
 mod splice;
 mod stats;
+mod tap;
 mod timers;
 mod upstream;
 mod view;

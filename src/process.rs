@@ -32,6 +32,7 @@ use crate::shared::run_state::{Phase, RunState};
 use crate::shared::snapshot::Published;
 use crate::telemetry::about::{About, Bound, Configuration, config_hash};
 use crate::telemetry::access_log::{self, AccessLogHandle};
+use crate::telemetry::admin::access::Access;
 use crate::telemetry::admin::{self, Admin, Patience};
 use crate::telemetry::collector::Collector;
 
@@ -91,6 +92,7 @@ async fn live(
     workers: usize,
 ) -> io::Result<()> {
     let mut signals = Signals::catch()?;
+    let access = access(&settings)?;
     let (registry, snapshot) = first_snapshot(Arc::clone(&settings)).await;
     let published = Published::new(snapshot);
     let (log_sender, log_receiver) = log_channel();
@@ -98,7 +100,8 @@ async fn live(
         settings.access_log.as_ref().map(|log| access_log::start(&log.target, log_receiver)).transpose()?;
     let bind::Sockets { listeners, addresses, admin } = sockets;
     let (events, happened) = event::events();
-    announce::start(happened)?;
+    let happened = announce::start(happened)?;
+    let tap = log_sender.tap().clone();
     let (orders, ordered) = mpsc::channel::<Order>(ORDERS_WAITING_MAX);
     let mut meeting = start_workers(&settings, published, listeners, &cores, workers, &log_sender)?;
     drop(log_sender);
@@ -121,6 +124,10 @@ async fn live(
             run_state: run_state.clone(),
             orders: orders.clone(),
             events: events.clone(),
+            happened,
+            tap,
+            writable: settings.admin.as_ref().is_some_and(|admin| admin.writable),
+            access,
             log: log.as_ref().map(AccessLogHandle::counters),
             patience: Patience::default(),
         };
@@ -144,6 +151,14 @@ async fn live(
         eprintln!("warning: the access log's target did not take its last lines");
     }
     Ok(())
+}
+
+/// Read before anything is served: without the token nobody could be let in, or everybody would be.
+fn access(settings: &Settings) -> io::Result<Access> {
+    match &settings.admin {
+        Some(admin) => Access::load(admin.token_file.as_deref(), &admin.names),
+        None => Ok(Access::default()),
+    }
 }
 
 fn about(driver: &Choice, workers: usize, settings: &Settings, addresses: &[Vec<String>]) -> About {

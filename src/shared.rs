@@ -5,6 +5,7 @@ pub mod clock;
 pub mod conduct;
 pub mod event;
 pub mod log_channel;
+pub mod log_tap;
 pub mod mailbox;
 pub mod memory;
 pub mod node;

@@ -310,15 +310,7 @@ impl Nodes for Untried<'_> {
     }
 
     fn usable(&self, at: usize) -> bool {
-        let entry = &self.backend.shared.nodes[at];
-        let takes = match entry.state {
-            // Ejections are the workers' own: what they wrote on the node is newer than what was published of it.
-            NodeState::Serving | NodeState::Ejected => {
-                entry.node.conduct.admits() || self.backend.shared.panics
-            }
-            NodeState::Unhealthy | NodeState::Warming => self.backend.shared.panics,
-            NodeState::Starting | NodeState::Draining | NodeState::Down => false,
-        };
+        let takes = self.backend.shared.takes(at);
         takes
             && (!self.with_room || self.backend.nodes[at].node.has_room())
             && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
@@ -330,6 +322,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::dataplane::stats::Timing;
     use crate::logic::limits::{MessageLimits, Timeouts};
     use crate::shared::node::{Node, NodeAddress, Origin};
     use crate::shared::snapshot::{Affinity, Entry};
@@ -384,11 +377,11 @@ mod tests {
         drop((before, between));
         view.forget_departed();
         assert_eq!(view.counted().len(), 2);
-        in_flight.record(1);
+        in_flight.record(Timing { queue_us: 0, connect_us: 0, first_byte_us: 1, total_us: 1 });
         drop(in_flight);
         view.forget_departed();
         let counted = view.counted();
-        assert!(counted[1].take_durations().is_some_and(|(durations, _)| durations.len() == 1));
+        assert!(counted[1].take_durations().is_some_and(|(durations, ..)| durations.len() == 1));
         drop(counted);
         view.forget_departed();
         assert_eq!(view.counted().len(), 1);

@@ -1,15 +1,24 @@
-//! Tells on stderr what happens: an operator without a monitor reads it in the journal.
+//! Tells on stderr what happens: an operator without a monitor reads it in the journal. Then the monitor gets it.
 
 use std::io;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, bounded};
 
+use crate::logic::limits::EVENTS_WAITING_MAX;
 use crate::shared::event::{Event, Level};
 
-/// Starts a thread that prints events until the last sender is gone. Fails where the process may not have one more.
-pub(super) fn start(events: Receiver<Event>) -> io::Result<()> {
-    let print = move || events.iter().for_each(|event| eprintln!("{}", line(&event)));
-    std::thread::Builder::new().name("events".to_owned()).spawn(print).map(drop)
+/// Starts a thread that prints events, and hands them on, until the last sender is gone. Fails where the process may not
+/// have one more. Where nobody takes what is handed on, the oldest stay and the rest is let go: it was printed.
+pub(super) fn start(events: Receiver<Event>) -> io::Result<Receiver<Event>> {
+    let (onward, happened) = bounded(EVENTS_WAITING_MAX);
+    let print = move || {
+        for event in &events {
+            eprintln!("{}", line(&event));
+            let _ = onward.try_send(event);
+        }
+    };
+    std::thread::Builder::new().name("events".to_owned()).spawn(print)?;
+    Ok(happened)
 }
 
 fn line(event: &Event) -> String {

@@ -138,6 +138,19 @@ pub struct Entry {
     pub since_ms: u64,
 }
 
+impl Backend {
+    /// May node `at` be picked for a new request?
+    pub fn takes(&self, at: usize) -> bool {
+        let entry = &self.nodes[at];
+        match entry.state {
+            // Ejections are the workers' own: what they wrote on the node is newer than what was published of it.
+            NodeState::Serving | NodeState::Ejected => entry.node.conduct.admits() || self.panics,
+            NodeState::Unhealthy | NodeState::Warming => self.panics,
+            NodeState::Starting | NodeState::Draining | NodeState::Down => false,
+        }
+    }
+}
+
 /// The place where the newest snapshot stands.
 #[derive(Debug, Clone)]
 pub struct Published(Arc<ArcSwap<Snapshot>>);

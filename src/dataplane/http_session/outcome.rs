@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Session;
 use crate::dataplane::access::{Draft, Ended};
+use crate::dataplane::stats::Timing;
 use crate::dataplane::upstream::LocalNode;
 use crate::dataplane::view::View;
 use crate::logic::access::End;
@@ -41,6 +42,8 @@ pub(super) struct Exchange {
     pub(super) place: Option<RoutePlace>,
     /// What a refusal says of when to come again.
     pub(super) retry_after_s: Option<u32>,
+    /// Microseconds that it waited for a node to have room.
+    pub(super) queue_us: u64,
     pub(super) connect_us: u64,
     pub(super) first_byte_us: u64,
     /// From when on it was the node that was waited for: the end of an upload, or of the attempt before.
@@ -65,6 +68,7 @@ impl Exchange {
             retries: 0,
             place: None,
             retry_after_s: None,
+            queue_us: 0,
             connect_us: 0,
             first_byte_us: 0,
             asked_us: 0,
@@ -80,10 +84,16 @@ impl Exchange {
         let worker = session.worker();
         let listener = session.admission.listener;
         let total_us = self.elapsed_us();
+        let timing = Timing {
+            queue_us: self.queue_us,
+            connect_us: self.connect_us,
+            first_byte_us: self.first_byte_us,
+            total_us,
+        };
         let key = self.view.series(&worker.stats, listener, self.route);
-        worker.stats.request(key, self.status, total_us);
+        worker.stats.request(key, self.status, timing);
         if let Some(node) = &self.node {
-            node.record(total_us);
+            node.record(timing);
             self.sample(node, total_us);
         }
         worker.stats.total(|totals| {
@@ -92,7 +102,7 @@ impl Exchange {
             totals.retries += u64::from(self.retries);
         });
         if let Some(draft) = self.draft.take() {
-            self.log(session, draft, end, total_us);
+            self.log(session, draft, end, timing);
         }
     }
 
@@ -105,7 +115,7 @@ impl Exchange {
         }
     }
 
-    fn log(&self, session: &Session, draft: Draft, end: End, total_us: u64) {
+    fn log(&self, session: &Session, draft: Draft, end: End, timing: Timing) {
         let snapshot = &self.view.snapshot;
         let route = self.route.map(|index| snapshot.routes.get(index));
         let backend = route.and_then(|route| match route.action {
@@ -130,9 +140,7 @@ impl Exchange {
                 bytes_in: self.body_in,
                 bytes_out: self.body_out,
                 retries: self.retries,
-                connect_us: self.connect_us,
-                first_byte_us: self.first_byte_us,
-                total_us,
+                timing,
                 end,
             },
         );

@@ -57,6 +57,7 @@ impl Session {
         let timeout = queue.shared.settings().timeout;
         self.expect_within(timeout);
         // However often it waits, it waits for as long as one.
+        let entered_us = exchange.elapsed_us();
         let due = *course.queue_due.get_or_insert(self.timer.now() + to_ms(timeout));
         self.timer.bring_forward(due);
         let waited = std::future::poll_fn(|cx| {
@@ -73,6 +74,7 @@ impl Session {
         })
         .await;
         drop(waiting);
+        exchange.queue_us += exchange.elapsed_us().saturating_sub(entered_us);
         match waited {
             Ok(node) => {
                 let newest = self.worker().view();
