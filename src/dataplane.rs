@@ -10,6 +10,7 @@ mod listener;
 mod parking;
 mod socket;
 mod stats;
+mod tap;
 mod timers;
 mod upstream;
 mod view;

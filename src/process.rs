@@ -1,5 +1,6 @@
 //! The story of the process, and the only file that knows every plane: bind, start, serve, drain, end.
 
+mod announce;
 mod banner;
 mod bind;
 mod descriptors;
@@ -18,14 +19,17 @@ use crate::config::settings::DriverChoice;
 use crate::control::registry::first_snapshot;
 use crate::dataplane::driver::{Choice, Wanted};
 use crate::dataplane::worker::{self, Assignment, Loads};
-use crate::logic::limits::REPORTS_MAX;
+use crate::logic::limits::{ORDERS_WAITING_MAX, REPORTS_MAX};
+use crate::shared::event;
 use crate::shared::log_channel::{LogSender, log_channel};
 use crate::shared::mailbox::{Command, Inbox, Mailbox, mailbox};
+use crate::shared::order::{Fault, Order, Refused, Wish};
 use crate::shared::report::Report;
 use crate::shared::run_state::{Phase, RunState};
 use crate::shared::snapshot::Published;
 use crate::telemetry::about::{About, Bound, Configuration, config_hash};
 use crate::telemetry::access_log::{self, AccessLogHandle};
+use crate::telemetry::admin::access::Access;
 use crate::telemetry::admin::{self, Admin, Patience};
 use crate::telemetry::collector::Collector;
 
@@ -83,12 +87,17 @@ async fn live(
     workers: usize,
 ) -> io::Result<()> {
     let mut signals = Signals::catch()?;
+    let access = access(&settings)?;
     let (registry, snapshot) = first_snapshot(Arc::clone(&settings)).await;
     let published = Published::new(snapshot);
     let (log_sender, log_receiver) = log_channel();
     let log =
         settings.access_log.as_ref().map(|log| access_log::start(&log.target, log_receiver)).transpose()?;
     let bind::Sockets { listeners, addresses, admin } = sockets;
+    let (events, happened) = event::events();
+    let happened = announce::start(happened)?;
+    let tap = log_sender.tap().clone();
+    let (orders, ordered) = mpsc::channel::<Order>(ORDERS_WAITING_MAX);
     let mut meeting = start_workers(&settings, published, listeners, &cores, workers, &log_sender)?;
     drop(log_sender);
 
@@ -102,6 +111,7 @@ async fn live(
         settings: Arc::clone(&settings),
         hash: config_hash(settings.source.text.as_bytes()),
         reloaded_ms: None,
+        last_reload: None,
     });
     if let Some(listener) = admin {
         let admin = Admin {
@@ -110,14 +120,21 @@ async fn live(
             collector,
             published: meeting.published.clone(),
             run_state: run_state.clone(),
+            orders: orders.clone(),
+            events: events.clone(),
+            happened,
+            tap,
+            writable: settings.admin.as_ref().is_some_and(|admin| admin.writable),
+            access,
             log: log.as_ref().map(AccessLogHandle::counters),
             patience: Patience::default(),
         };
         tokio::spawn(admin::serve(listener, admin));
     }
     tokio::spawn(registry.follow(meeting.published.clone()));
+    tokio::spawn(refuse_all(ordered));
 
-    signals.serve_until_told(log.as_ref(), &mut meeting.workers_end).await;
+    signals.serve_until_told(log.as_ref(), &orders, &mut meeting.workers_end).await;
     run_state.advance(Phase::Draining);
     drain(&settings, &mut meeting, &mut signals, &run_state).await;
     bind::remove_unix_sockets(&settings);
@@ -125,6 +142,14 @@ async fn live(
         eprintln!("warning: the access log's target did not take its last lines");
     }
     Ok(())
+}
+
+/// Read before anything is served: without the token nobody could be let in, or everybody would be.
+fn access(settings: &Settings) -> io::Result<Access> {
+    match &settings.admin {
+        Some(admin) => Access::load(admin.token_file.as_deref(), &admin.names),
+        None => Ok(Access::default()),
+    }
 }
 
 fn about(driver: &Choice, workers: usize, settings: &Settings, addresses: &[Vec<String>]) -> About {
@@ -228,6 +253,26 @@ async fn drain(settings: &Settings, meeting: &mut Meeting, signals: &mut Signals
     let _ = tokio::time::timeout(STOP_TIMEOUT, meeting.workers_end.recv()).await;
 }
 
+/// Answers every order.
+async fn refuse_all(mut orders: mpsc::Receiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        (order.answer)(Err(Refused {
+            fault: Fault::Unavailable,
+            code: "not_yet",
+            message: "the control plane takes no orders yet".to_owned(),
+            hint: "restart with the configuration that you want".to_owned(),
+        }));
+    }
+}
+
+/// What HUP asks for. The outcome is told on stderr, as that of every reload is.
+fn reload(orders: &mpsc::Sender<Order>) {
+    let order = Order { wish: Wish::Reload, answer: Box::new(|_| {}) };
+    if orders.try_send(order).is_err() {
+        eprintln!("HUP: too many orders wait already; try again");
+    }
+}
+
 /// The signals of the contract.
 struct Signals {
     terminate: Signal,
@@ -258,6 +303,7 @@ impl Signals {
     async fn serve_until_told(
         &mut self,
         log: Option<&AccessLogHandle>,
+        orders: &mpsc::Sender<Order>,
         workers_end: &mut mpsc::Receiver<()>,
     ) {
         loop {
@@ -265,9 +311,7 @@ impl Signals {
                 _ = self.terminate.recv() => return eprintln!("draining: told to end by TERM"),
                 _ = self.interrupt.recv() => return eprintln!("draining: told to end by INT"),
                 _ = workers_end.recv() => return eprintln!("error: all workers have ended"),
-                _ = self.hang_up.recv() => {
-                    eprintln!("HUP: this version reads its configuration at start only; restart it to change that");
-                }
+                _ = self.hang_up.recv() => reload(orders),
                 _ = self.reopen.recv() => if let Some(log) = log { log.reopen() },
             }
         }

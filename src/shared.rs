@@ -2,10 +2,12 @@
 
 pub mod event;
 pub mod log_channel;
+pub mod log_tap;
 pub mod mailbox;
 pub mod memory;
 pub mod node;
 pub mod order;
+pub mod reload;
 pub mod report;
 pub mod run_state;
 pub mod snapshot;

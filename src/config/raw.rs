@@ -168,8 +168,10 @@ pub(super) struct Admin {
     /// Does it take changes? Elsewhere than on loopback only with a token.
     #[schemars(extend("default" = true))]
     pub(super) writable: Option<bool>,
-    /// The file that holds the bearer token.
+    /// The file that holds the bearer token: needed where `bind` is not loopback.
     pub(super) token_file: Option<String>,
+    /// Names of hosts that it goes by, beside its addresses and `localhost`.
+    pub(super) names: Option<Vec<String>>,
 }
 
 /// `off`, or settings.

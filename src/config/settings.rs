@@ -165,6 +165,8 @@ pub struct Admin {
     pub writable: bool,
     /// The file with the bearer token.
     pub token_file: Option<PathBuf>,
+    /// Names of hosts that it goes by.
+    pub names: Vec<Box<str>>,
 }
 
 /// A key whose feature is not in this version.

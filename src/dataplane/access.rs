@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
+use super::stats::Timing;
+use super::tap::TapSink;
 use super::worker::Worker;
 use crate::logic::access::{AccessRecord, End, LogFormat, write_line};
 use crate::logic::limits::LOG_BATCH_BYTES;
@@ -17,16 +19,24 @@ pub(crate) struct LogSink {
     count: Cell<u64>,
     /// Buffers of drafts that ended, for the next ones.
     spare: RefCell<Vec<Vec<u8>>>,
+    tap: TapSink,
 }
 
 impl LogSink {
     pub(crate) fn new(sender: LogSender) -> Self {
         let lines = RefCell::new(sender.buffer());
-        Self { sender, lines, count: Cell::new(0), spare: RefCell::default() }
+        let tap = TapSink::new(sender.tap().clone());
+        Self { sender, lines, count: Cell::new(0), spare: RefCell::default(), tap }
+    }
+
+    /// Does a viewer want to see lines, whether a log is written or not?
+    pub(crate) fn is_watched(&self) -> bool {
+        self.tap.is_watched()
     }
 
     /// Hands over what was gathered. Returns how many lines had to be dropped.
     pub(crate) fn flush(&self) -> u64 {
+        self.tap.flush();
         if self.lines.borrow().is_empty() {
             return 0;
         }
@@ -64,6 +74,7 @@ pub(crate) struct Draft {
     user_agent: Range<usize>,
     referer: Range<usize>,
     request_id: Range<usize>,
+    traceparent: Range<usize>,
 }
 
 /// What is known of the exchange when it ends.
@@ -78,9 +89,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) retries: u32,
-    pub(crate) connect_us: u64,
-    pub(crate) first_byte_us: u64,
-    pub(crate) total_us: u64,
+    pub(crate) timing: Timing,
     pub(crate) end: End,
 }
 
@@ -99,7 +108,8 @@ impl Draft {
         let user_agent = keep(head.field("user-agent").unwrap_or_default());
         let referer = keep(head.field("referer").unwrap_or_default());
         let request_id = keep(request_id);
-        Self { text, method, authority, target, user_agent, referer, request_id }
+        let traceparent = keep(head.field("traceparent").unwrap_or_default());
+        Self { text, method, authority, target, user_agent, referer, request_id, traceparent }
     }
 
     /// A line for a request that could not be read.
@@ -107,45 +117,55 @@ impl Draft {
         Self::new(sink, &RequestHead { method: b"", authority: b"", target: b"", fields: &[] }, b"")
     }
 
-    /// Writes the line, or leaves it out where it is not an error and the sample does not have it.
+    /// Writes the line, or leaves it out where it is not an error and the sample does not have it; and shows it to
+    /// viewers who follow.
     pub(crate) fn end(mut self, worker: &Worker, ended: &Ended<'_>) {
-        let Some(settings) = worker.view().snapshot.access_log else { return };
         let error =
             ended.status >= 500 || ended.status == 0 || !matches!(ended.end, End::Complete | End::Tunnel);
         // 53 bits make a uniform number in 0..1.
         let drawn = (worker.draw() >> 11) as f64 / (1_u64 << 53) as f64;
+        let now_ms = worker.wall_clock_ms();
+        let record = self.record(ended, now_ms);
         let sink = &worker.log;
-        if error || drawn < settings.sample {
-            let at = |range: &Range<usize>| &self.text[range.clone()];
-            let record = AccessRecord {
-                time_ms: worker.wall_clock_ms().saturating_sub(ended.total_us / 1000),
-                client: ended.client,
-                protocol: ended.protocol,
-                method: at(&self.method),
-                authority: at(&self.authority),
-                target: at(&self.target),
-                user_agent: at(&self.user_agent),
-                referer: at(&self.referer),
-                request_id: at(&self.request_id),
-                listener: ended.listener,
-                route: ended.route,
-                backend: ended.backend,
-                node: ended.node,
-                status: ended.status,
-                bytes_in: ended.bytes_in,
-                bytes_out: ended.bytes_out,
-                retries: ended.retries,
-                connect_us: ended.connect_us,
-                first_byte_us: ended.first_byte_us,
-                total_us: ended.total_us,
-                end: ended.end,
-            };
+        let settings = worker.view().snapshot.access_log;
+        if let Some(settings) = settings.filter(|settings| error || drawn < settings.sample) {
             let dropped = sink.write(&record, settings.format);
             if dropped > 0 {
                 worker.stats.total(|totals| totals.log_lines_dropped += dropped);
             }
         }
+        sink.tap.offer(&record, error, now_ms);
         self.text.clear();
         sink.spare.borrow_mut().push(self.text);
+    }
+
+    fn record<'a>(&'a self, ended: &Ended<'a>, now_ms: u64) -> AccessRecord<'a> {
+        let at = |range: &Range<usize>| &self.text[range.clone()];
+        let Timing { queue_us, connect_us, first_byte_us, total_us } = ended.timing;
+        AccessRecord {
+            time_ms: now_ms.saturating_sub(total_us / 1000),
+            client: ended.client,
+            protocol: ended.protocol,
+            method: at(&self.method),
+            authority: at(&self.authority),
+            target: at(&self.target),
+            user_agent: at(&self.user_agent),
+            referer: at(&self.referer),
+            request_id: at(&self.request_id),
+            traceparent: at(&self.traceparent),
+            listener: ended.listener,
+            route: ended.route,
+            backend: ended.backend,
+            node: ended.node,
+            status: ended.status,
+            bytes_in: ended.bytes_in,
+            bytes_out: ended.bytes_out,
+            retries: ended.retries,
+            queue_us,
+            connect_us,
+            first_byte_us,
+            total_us,
+            end: ended.end,
+        }
     }
 }

@@ -7,7 +7,7 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use super::upstream::LocalNode;
 use crate::shared::report::{
-    Durations, ListenerCounts, NodeCounts, Report, RouteCounts, Totals, new_durations,
+    Durations, ListenerCounts, NodeCounts, Phases, Report, RouteCounts, Totals, new_durations,
 };
 
 /// One worker's counters.
@@ -27,6 +27,16 @@ struct Series {
     labels: Labels,
     codes: Vec<(u16, u64)>,
     durations: Durations,
+    phases: Phases,
+}
+
+/// How long one request took, in microseconds; 0 is a phase that it did not have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) queue_us: u64,
+    pub(crate) connect_us: u64,
+    pub(crate) first_byte_us: u64,
+    pub(crate) total_us: u64,
 }
 
 /// What tells one series from another. Names, not places: a series outlives a reload.
@@ -65,20 +75,26 @@ impl Stats {
         let mut all = self.series.borrow_mut();
         let found = all.iter().position(|series| series.labels == labels);
         SeriesKey(found.unwrap_or_else(|| {
-            all.push(Series { labels, codes: Vec::new(), durations: new_durations() });
+            all.push(Series {
+                labels,
+                codes: Vec::new(),
+                durations: new_durations(),
+                phases: Phases::default(),
+            });
             all.len() - 1
         }))
     }
 
     /// One request has ended.
-    pub(crate) fn request(&self, key: SeriesKey, code: u16, duration_us: u64) {
+    pub(crate) fn request(&self, key: SeriesKey, code: u16, timing: Timing) {
         let mut all = self.series.borrow_mut();
         let series = &mut all[key.0];
         match series.codes.iter_mut().find(|(known, _)| *known == code) {
             Some((_, count)) => *count += 1,
             None => series.codes.push((code, 1)),
         }
-        series.durations.saturating_record(duration_us.max(1));
+        series.durations.saturating_record(timing.total_us.max(1));
+        series.phases.record(timing.queue_us, timing.connect_us, timing.first_byte_us);
     }
 
     pub(crate) fn total(&self, change: impl FnOnce(&mut Totals)) {
@@ -137,14 +153,15 @@ impl Stats {
                 backend: Arc::clone(&series.labels.backend),
                 codes: std::mem::take(&mut series.codes),
                 durations: std::mem::replace(&mut series.durations, new_durations()),
+                phases: std::mem::take(&mut series.phases),
             })
             .collect()
     }
 }
 
 fn take_node(node: &LocalNode) -> Option<NodeCounts> {
-    let (durations, connects) = node.take_durations()?;
-    Some(NodeCounts { node: Arc::clone(&node.node), durations, connects })
+    let (durations, connects, phases) = node.take_durations()?;
+    Some(NodeCounts { node: Arc::clone(&node.node), durations, connects, phases })
 }
 
 fn take_connections(connections: &Connections) -> ListenerCounts {

@@ -11,10 +11,11 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::buffers::{Buf, Size};
 use super::socket::Socket;
+use super::stats::Timing;
 use super::timers::{Ms, to_ms};
 use crate::logic::limits::{UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
 use crate::shared::node::{Node, NodeAddress};
-use crate::shared::report::{Durations, new_durations};
+use crate::shared::report::{Durations, Phases, new_durations};
 
 /// One node as one worker knows it.
 pub(crate) struct LocalNode {
@@ -22,8 +23,11 @@ pub(crate) struct LocalNode {
     idle: RefCell<Vec<Idle>>,
     /// Bytes of the responses of late: how large a buffer the next read gets.
     response_bytes: Cell<usize>,
-    durations: RefCell<Option<(Durations, Durations)>>,
+    durations: RefCell<Option<NodeDurations>>,
 }
+
+/// Whole durations, connects, and the other phases.
+type NodeDurations = (Durations, Durations, Phases);
 
 /// An open connection that nobody uses. A read is under way on it: the node closing it is seen there.
 struct Idle {
@@ -86,26 +90,33 @@ impl LocalNode {
         self.response_bytes.set(decayed.max(bytes));
     }
 
-    pub(crate) fn record(&self, duration_us: u64) {
-        self.with_durations(|(durations, _)| durations.saturating_record(duration_us.max(1)));
+    pub(crate) fn record(&self, timing: Timing) {
+        self.with_durations(|(durations, _, phases)| {
+            durations.saturating_record(timing.total_us.max(1));
+            phases.record(timing.queue_us, 0, timing.first_byte_us);
+        });
     }
 
     pub(crate) fn record_connect(&self, connect: Duration) {
         let connect_us = u64::try_from(connect.as_micros()).unwrap_or(u64::MAX);
-        self.with_durations(|(_, connects)| connects.saturating_record(connect_us.max(1)));
+        self.with_durations(|(_, connects, _)| connects.saturating_record(connect_us.max(1)));
     }
 
-    fn with_durations(&self, change: impl FnOnce(&mut (Durations, Durations))) {
-        change(self.durations.borrow_mut().get_or_insert_with(|| (new_durations(), new_durations())));
+    fn with_durations(&self, change: impl FnOnce(&mut NodeDurations)) {
+        change(self.durations.borrow_mut().get_or_insert_with(fresh));
     }
 
     /// What was recorded since the last call.
-    pub(crate) fn take_durations(&self) -> Option<(Durations, Durations)> {
+    pub(crate) fn take_durations(&self) -> Option<NodeDurations> {
         let mut durations = self.durations.borrow_mut();
         let recorded =
-            durations.as_ref().is_some_and(|(all, connects)| !all.is_empty() || !connects.is_empty());
-        if recorded { durations.replace((new_durations(), new_durations())) } else { None }
+            durations.as_ref().is_some_and(|(all, connects, _)| !all.is_empty() || !connects.is_empty());
+        if recorded { durations.replace(fresh()) } else { None }
     }
+}
+
+fn fresh() -> NodeDurations {
+    (new_durations(), new_durations(), Phases::default())
 }
 
 /// One request in flight on a node: counted exactly, however it ends.

@@ -13,8 +13,8 @@ pub enum LogFormat {
     #[default]
     Json,
     /// The combined format that Apache and nginx write, with our own words and times appended:
-    /// how it ended, the reason, retries, microseconds to connect, to the first byte and in all, then in quotes
-    /// the listener, route, backend, node and request id. `-` stands for what is not there, and for a status
+    /// how it ended, the reason, retries, microseconds in a queue, to connect, to the first byte and in all, then in
+    /// quotes the listener, route, backend, node, request id and traceparent. `-` stands for what is not there, and for a status
     /// that the client never got `000`.
     Combined,
 }
@@ -57,6 +57,8 @@ pub struct AccessRecord<'a> {
     pub referer: &'a [u8],
     /// The id that was sent on as `x-request-id`.
     pub request_id: &'a [u8],
+    /// `traceparent` (W3C Trace Context), which goes on to the node as it came.
+    pub traceparent: &'a [u8],
     /// Name of the listener.
     pub listener: &'a str,
     /// Name of the route; empty where none matched.
@@ -73,6 +75,8 @@ pub struct AccessRecord<'a> {
     pub bytes_out: u64,
     /// Attempts beyond the first.
     pub retries: u32,
+    /// Microseconds that it waited for a node to have room.
+    pub queue_us: u64,
     /// Microseconds spent opening a connection to the node; 0 for a pooled one.
     pub connect_us: u64,
     /// Microseconds from the request's head to the response's head; 0 without a response.
@@ -130,12 +134,12 @@ fn hex(out: &mut Vec<u8>, byte: u8) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    pub(super) fn sample() -> AccessRecord<'static> {
+    pub(crate) fn sample() -> AccessRecord<'static> {
         AccessRecord {
             time_ms: 1_795_498_606_045,
             client: "192.0.2.7",
@@ -146,6 +150,7 @@ mod tests {
             user_agent: b"curl/8.5.0",
             referer: b"",
             request_id: b"0193-af",
+            traceparent: b"",
             listener: "web",
             route: "/api/*",
             backend: "api",
@@ -154,6 +159,7 @@ mod tests {
             bytes_in: 0,
             bytes_out: 128,
             retries: 1,
+            queue_us: 0,
             connect_us: 210,
             first_byte_us: 1400,
             total_us: 1530,
@@ -176,6 +182,7 @@ mod tests {
             user_agent: bytes,
             referer: bytes,
             request_id: bytes,
+            traceparent: bytes,
             ..sample()
         }
     }
@@ -186,7 +193,7 @@ mod tests {
             let line = line(&hostile(&bytes), LogFormat::Json);
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
             let sent = String::from_utf8_lossy(&bytes);
-            for key in ["method", "host", "target", "user_agent", "referer", "request_id"] {
+            for key in ["method", "host", "target", "user_agent", "referer", "request_id", "traceparent"] {
                 prop_assert_eq!(value[key].as_str().unwrap(), &*sent);
             }
             prop_assert_eq!(line.find(char::is_control), Some(line.len() - 1));
@@ -204,7 +211,7 @@ mod tests {
         fn a_combined_line_is_printable_ascii_with_balanced_quotes(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let line = line(&hostile(&bytes), LogFormat::Combined);
             prop_assert!(line[..line.len() - 1].bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", line);
-            prop_assert_eq!(line.matches('"').count(), 2 * 8);
+            prop_assert_eq!(line.matches('"').count(), 2 * 9);
             prop_assert!(!line.contains("\\\""), "{}", line);
         }
 

@@ -137,10 +137,50 @@ pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
 pub const REPORTS_MAX: usize = 1024;
 /// Seconds over which rates and quantiles of the admin API are taken.
 pub const WINDOW_SECONDS: u64 = 10;
+/// Rows of a second that the monitor's history keeps of each series: 15 minutes.
+pub const HISTORY_SECONDS: usize = 15 * 60;
+/// Rows of a minute: 24 hours.
+pub const HISTORY_MINUTES: usize = 24 * 60;
+/// Series of routes, backends and nodes that have a history, beside the whole.
+pub const HISTORY_SERIES_MAX: usize = 128;
+/// Events that are remembered for `GET /api/v1/events` and new viewers.
+pub const EVENTS_KEPT_MAX: usize = 1000;
+/// Log lines that are remembered for viewers.
+pub const LINES_KEPT_MAX: usize = 8192;
+/// Bytes of those lines.
+pub const LINES_KEPT_BYTES_MAX: usize = 8 * KIB * KIB;
+/// Viewers of the monitor at a time.
+pub const VIEWERS_MAX: usize = 1024;
+/// Frames that wait for a slow viewer; it loses the oldest beyond that.
+pub const VIEWER_FRAMES_MAX: usize = 16;
+/// Bytes of a frame, and of a message, that a viewer may send.
+pub const VIEWER_FRAME_BYTES_MAX: usize = 64 * KIB;
+/// Messages of one viewer that may be nonsense before it is cut.
+pub const VIEWER_MISTAKES_MAX: u32 = 32;
+/// How often a viewer is pinged: one that answers nothing for the stall timeout is cut.
+pub const VIEWER_PING: Duration = Duration::from_secs(5);
+/// Different log filters that viewers may follow at a time, all viewers together.
+pub const VIEWER_FILTERS_MAX: usize = 16;
+/// Bytes of the body of a call of the admin API.
+pub const ADMIN_BODY_BYTES_MAX: usize = 1024 * KIB;
+/// Characters of the token of the admin API: fewer can be guessed.
+pub const TOKEN_BYTES_MIN: usize = 16;
+/// More do not fit a header field with comfort.
+pub const TOKEN_BYTES_MAX: usize = 512;
+/// How long the control plane may take to carry an order out before its giver is told that it is still at it.
+pub const ORDER_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Batches of access log lines that may wait for the writer; beyond it they are dropped and counted.
 pub const LOG_BATCHES_MAX: usize = 256;
 /// Bytes at which a batch of log lines is handed to the writer.
 pub const LOG_BATCH_BYTES: usize = 32 * KIB;
+
+/// Batches of log lines for viewers that may wait for the telemetry; beyond it they are dropped and counted.
+pub const TAP_BATCHES_MAX: usize = 64;
+/// Log lines that one worker shows to the viewers who follow, in a second.
+pub const TAP_LINES_PER_SECOND: u32 = 500;
+/// Errors of each second that one worker shows, whether somebody follows or not.
+pub const TAP_ERRORS_PER_SECOND: u32 = 5;
 
 /// Addresses of one name that become nodes; the rest of a longer answer is left out.
 pub const ADDRESSES_PER_NAME_MAX: usize = 256;
@@ -178,6 +218,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const BACKLOG: i32 = 4096;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
+/// Orders of operators that may wait for the control plane; the next one waits where it is given.
+pub const ORDERS_WAITING_MAX: usize = 64;
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
 

@@ -76,6 +76,8 @@ pub struct Event {
     pub backend: Option<Arc<str>>,
     /// The node that it concerns.
     pub node: Option<Arc<str>>,
+    /// The rule that fired, where one did: `in_flight`, `cpu`, `idle`, `manual`. A word of ours: it is a label in metrics.
+    pub rule: Option<&'static str>,
     /// What happened and why, one sentence for a person. May hold strings that strangers made: never markup.
     pub text: String,
     /// The inputs of a decision, by name: for machines, and for those who ask why.
@@ -92,6 +94,7 @@ impl Event {
             level,
             backend: None,
             node: None,
+            rule: None,
             text: text.into(),
             inputs: Vec::new(),
         }
@@ -108,6 +111,13 @@ impl Event {
     #[must_use]
     pub fn node(mut self, id: &Arc<str>) -> Self {
         self.node = Some(Arc::clone(id));
+        self
+    }
+
+    /// By this rule.
+    #[must_use]
+    pub fn rule(mut self, rule: &'static str) -> Self {
+        self.rule = Some(rule);
         self
     }
 

@@ -7,6 +7,7 @@
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::log_tap::Tap;
 use super::report::LogBatch;
 use crate::logic::limits::{LOG_BATCH_BYTES, LOG_BATCHES_MAX};
 
@@ -18,6 +19,7 @@ const BUFFER_BYTES_KEPT_MAX: usize = 4 * LOG_BATCH_BYTES;
 pub struct LogSender {
     full: Sender<LogBatch>,
     empty: Receiver<Vec<u8>>,
+    tap: Tap,
 }
 
 /// The writer's end.
@@ -31,13 +33,19 @@ pub struct LogReceiver {
 pub fn log_channel() -> (LogSender, LogReceiver) {
     let (full_in, full_out) = bounded(LOG_BATCHES_MAX);
     let (empty_in, empty_out) = bounded(LOG_BATCHES_MAX);
-    (LogSender { full: full_in, empty: empty_out }, LogReceiver { full: full_out, empty: empty_in })
+    let tap = Tap::default();
+    (LogSender { full: full_in, empty: empty_out, tap }, LogReceiver { full: full_out, empty: empty_in })
 }
 
 impl LogSender {
     /// An empty buffer to write lines into: one that came back, or a new one.
     pub fn buffer(&self) -> Vec<u8> {
         self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(LOG_BATCH_BYTES))
+    }
+
+    /// Where viewers see lines; the same for all clones.
+    pub fn tap(&self) -> &Tap {
+        &self.tap
     }
 
     /// Hands lines over. Never waits: where the writer does not keep up, or is gone, the batch comes back,

@@ -77,6 +77,17 @@ pub enum NodeState {
 }
 
 impl NodeState {
+    /// All of them, in the order of a node's life.
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Warming,
+        Self::Serving,
+        Self::Unhealthy,
+        Self::Ejected,
+        Self::Draining,
+        Self::Down,
+    ];
+
     /// The word of the contract.
     pub fn name(self) -> &'static str {
         match self {

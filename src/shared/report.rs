@@ -45,6 +45,8 @@ pub struct RouteCounts {
     pub codes: Vec<(u16, u64)>,
     /// From the request's head to the end of the response.
     pub durations: Durations,
+    /// The parts of it.
+    pub phases: Phases,
 }
 
 /// Requests of one node.
@@ -56,6 +58,34 @@ pub struct NodeCounts {
     pub durations: Durations,
     /// Opening connections.
     pub connects: Durations,
+    /// The parts of the durations; connecting is in `connects`, with attempts that came to nothing.
+    pub phases: Phases,
+}
+
+/// The phases of requests, each made when the first request has it: most never queue, and few connect.
+#[derive(Debug, Default)]
+pub struct Phases {
+    /// Waiting for a node to have room.
+    pub queue: Option<Durations>,
+    /// Opening a connection, where none was open.
+    pub connect: Option<Durations>,
+    /// From the request's head to the response's.
+    pub first_byte: Option<Durations>,
+}
+
+impl Phases {
+    /// One request, in microseconds; 0 is a phase that it did not have.
+    pub fn record(&mut self, queue_us: u64, connect_us: u64, first_byte_us: u64) {
+        record(&mut self.queue, queue_us);
+        record(&mut self.connect, connect_us);
+        record(&mut self.first_byte, first_byte_us);
+    }
+}
+
+fn record(durations: &mut Option<Durations>, duration_us: u64) {
+    if duration_us > 0 {
+        durations.get_or_insert_with(new_durations).saturating_record(duration_us);
+    }
 }
 
 /// Connections of one listener.

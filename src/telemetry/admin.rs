@@ -4,11 +4,19 @@
 //! as hostile as any (a web page that the operator has open can send requests to loopback), so [`guard`] looks
 //! at every call first, and every connection has its limits.
 
+pub mod access;
+mod body;
 mod config;
+mod events;
 pub mod guard;
 mod lists;
+mod openapi;
 mod page;
 mod status;
+mod websocket;
+mod why;
+pub(in crate::telemetry) mod words;
+mod writes;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,28 +25,35 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, patch, post};
 use axum::{Extension, Router};
+use crossbeam_channel::Receiver;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_io_timeout::TimeoutStream;
 
 use super::about::{About, Configuration};
 use super::access_log::LogCounters;
 use super::collector::Collector;
 use super::exposition::Dialect;
+use super::monitor::Monitor;
 use super::prometheus;
 use crate::logic::limits::{
     ADMIN_BUFFER_BYTES, ADMIN_CONNECTIONS_MAX, ADMIN_FIELDS_MAX, ADMIN_HEAD_TIMEOUT, ADMIN_STALL_TIMEOUT,
 };
+use crate::shared::event::{Event, EventSender};
+use crate::shared::log_tap::Tap;
+use crate::shared::order::Order;
 use crate::shared::run_state::RunState;
 use crate::shared::snapshot::Published;
+use access::Access;
 use guard::{LocalAddress, Refusal};
+use writes::Peer;
 
 /// The pause after a connection could not be accepted: what lacks, descriptors or memory, comes back by itself.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -56,10 +71,29 @@ pub struct Admin {
     pub published: Published,
     /// Where the process stands.
     pub run_state: RunState,
+    /// Where what operators want goes: the control plane carries it out.
+    pub orders: mpsc::Sender<Order>,
+    /// Where it is told what happened.
+    pub events: EventSender,
+    /// What all planes told, for the monitor to keep.
+    pub happened: Receiver<Event>,
+    /// Where workers show log lines.
+    pub tap: Tap,
+    /// Whether it takes writes.
+    pub writable: bool,
+    /// Whom it lets in.
+    pub access: Access,
     /// The access log's writer, where there is one.
     pub log: Option<Arc<LogCounters>>,
     /// How long it waits for its clients.
     pub patience: Patience,
+}
+
+impl Admin {
+    /// Does it take writes?
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
 }
 
 /// How long a client may take.
@@ -83,14 +117,29 @@ pub async fn serve(listener: std::net::TcpListener, admin: Admin) -> io::Result<
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let patience = admin.patience;
-    let router = router(Arc::new(admin));
+    let admin = Arc::new(admin);
+    let monitor = Monitor::new(Arc::clone(&admin));
+    let router = router(admin, &monitor);
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    tokio::select! {
+        () = monitor.run() => Ok(()),
+        ended = accept_all(&listener, &router, &places, patience) => ended,
+    }
+}
+
+async fn accept_all(
+    listener: &tokio::net::TcpListener,
+    router: &Router,
+    places: &Arc<Semaphore>,
+    patience: Patience,
+) -> io::Result<()> {
     loop {
         // The semaphore is never closed, so a place always comes.
-        let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-        match accept(&listener).await {
-            Ok((socket, local)) => {
-                let router = router.clone().layer(Extension(LocalAddress(local)));
+        let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+        match accept(listener).await {
+            Ok((socket, peer, local)) => {
+                let ends = (Extension(LocalAddress(local)), Extension(Peer(peer)));
+                let router = router.clone().layer(ends.0).layer(ends.1);
                 tokio::spawn(async move {
                     serve_connection(socket, router, patience).await;
                     drop(place);
@@ -101,11 +150,12 @@ pub async fn serve(listener: std::net::TcpListener, admin: Admin) -> io::Result<
     }
 }
 
-async fn accept(listener: &tokio::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let (socket, _) = listener.accept().await?;
+/// A connection, its client's address, and ours.
+async fn accept(listener: &tokio::net::TcpListener) -> io::Result<(TcpStream, SocketAddr, SocketAddr)> {
+    let (socket, peer) = listener.accept().await?;
     socket.set_nodelay(true)?;
     let local = socket.local_addr()?;
-    Ok((socket, local))
+    Ok((socket, peer, local))
 }
 
 async fn serve_connection(socket: TcpStream, router: Router, patience: Patience) {
@@ -122,11 +172,9 @@ async fn serve_connection(socket: TcpStream, router: Router, patience: Patience)
     let _ = connection.with_upgrades().await;
 }
 
-fn router(admin: Arc<Admin>) -> Router {
+fn router(admin: Arc<Admin>, monitor: &Monitor) -> Router {
     Router::new()
-        .route("/", get(page::html))
-        .route("/page.css", get(page::style))
-        .route("/page.js", get(page::script))
+        .merge(page::routes())
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(metrics))
@@ -136,14 +184,34 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/routes", get(lists::routes))
         .route("/api/v1/listeners", get(lists::listeners))
         .route("/api/v1/config", get(config::config))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/why", get(why::why))
+        .route("/api/v1/openapi.json", get(openapi::document))
+        .route("/ws", get(websocket::upgrade))
+        .merge(writes(&admin))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(guard::check))
+        .layer(Extension(monitor.clone()))
+        .layer(from_fn_with_state(Arc::clone(&admin), guard::check))
         .layer(from_fn(harden))
         .with_state(admin)
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+fn writes(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/api/v1/nodes/{id}", patch(writes::set_node).delete(writes::remove_node))
+        .route("/api/v1/backends/{name}/nodes", post(writes::add_node))
+        .route("/api/v1/backends/{name}/scale", post(writes::scale))
+        .route("/api/v1/backends/{name}/roll", post(writes::roll))
+        .route("/api/v1/reload", post(writes::reload))
+        .route_layer(from_fn_with_state(Arc::clone(admin), guard::check_write))
+}
+
+async fn metrics(
+    State(admin): State<Arc<Admin>>,
+    Extension(monitor): Extension<Monitor>,
+    headers: HeaderMap,
+) -> Response {
     admin.collector.flush().await;
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let dialect = Dialect::wanted(accept);
@@ -154,6 +222,7 @@ async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Respons
         about: &admin.about,
         uptime: admin.collector.uptime(),
         log: admin.log.as_deref(),
+        monitor: &monitor.numbers(),
     };
     let page = prometheus::render(source, dialect);
     ([(header::CONTENT_TYPE, dialect.content_type()), (header::VARY, "accept")], page).into_response()
@@ -164,7 +233,7 @@ async fn nothing_here() -> Refusal {
         status: StatusCode::NOT_FOUND,
         code: "not_found",
         message: "This version has no such call.".into(),
-        hint: "GET / links to all calls.",
+        hint: "GET / links to all calls.".into(),
     }
 }
 
@@ -173,8 +242,8 @@ async fn wrong_method() -> Refusal {
     Refusal {
         status: StatusCode::METHOD_NOT_ALLOWED,
         code: "method_not_allowed",
-        message: "This call only reads.".into(),
-        hint: "Use GET or HEAD.",
+        message: "This call has no such method.".into(),
+        hint: "The field allow names those that it has.".into(),
     }
 }
 

@@ -2,14 +2,18 @@
 //!
 //! It knows no clock: `now_ms` is an argument, in milliseconds since the collector began.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Weak};
+mod entry;
+mod second;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::buckets::Buckets;
-use super::window::{Quantiles, Window};
-use crate::logic::limits::WINDOW_SECONDS;
 use crate::shared::node::Node;
 use crate::shared::report::{ListenerCounts, NodeCounts, Report, RouteCounts, Totals};
+
+pub use entry::{ListenerLedger, NodeLedger, PhaseWindows, RouteKey, RouteLedger};
+pub use second::{Classes, Pending, Second};
 
 /// The numbers. One entry for each name that saw something: as many as the configuration has, whatever clients
 /// send.
@@ -18,68 +22,11 @@ pub struct Ledger {
     routes: BTreeMap<RouteKey, RouteLedger>,
     nodes: BTreeMap<Arc<str>, NodeLedger>,
     connects: BTreeMap<Arc<str>, Buckets>,
+    first_bytes: BTreeMap<Arc<str>, Buckets>,
     listeners: BTreeMap<Arc<str>, ListenerLedger>,
     totals: Totals,
     /// The newest ticket that each worker answered.
     answered: Vec<u64>,
-}
-
-/// What requests are told apart by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RouteKey {
-    /// Name of the listener.
-    pub listener: Arc<str>,
-    /// Name of the route; empty where none matched.
-    pub route: Arc<str>,
-    /// Name of the backend; empty where the balancer answered itself.
-    pub backend: Arc<str>,
-}
-
-/// Requests under one [`RouteKey`].
-#[derive(Debug, Default)]
-pub struct RouteLedger {
-    /// How many for each status; 0 is a client that left before it got one.
-    pub codes: BTreeMap<u16, u64>,
-    /// From the request's head to the end of the response, since the start.
-    pub durations: Buckets,
-    /// The same of late.
-    pub window: Window,
-}
-
-/// Requests of one node.
-#[derive(Debug)]
-pub struct NodeLedger {
-    /// Whose they are. Gone, when nobody has the node any more: then the entry goes too.
-    node: Weak<Node>,
-    /// From the request sent to the end of the response, since the node is there.
-    pub durations: Buckets,
-    /// The same of late.
-    pub window: Window,
-    /// Opening connections, since the node is there.
-    pub connects: Buckets,
-    /// `(now_ms, requests_total)` of each second: rates come from the exact counter, not from report times.
-    samples: VecDeque<(u64, u64)>,
-}
-
-/// Connections of one listener.
-#[derive(Debug, Default)]
-pub struct ListenerLedger {
-    /// Accepted since the start.
-    pub accepted: u64,
-    /// Open, by worker, as each last said.
-    open: BTreeMap<usize, u64>,
-}
-
-impl ListenerLedger {
-    /// Open now, over all workers.
-    pub fn open(&self) -> u64 {
-        self.open.values().sum()
-    }
-
-    /// Open now on this worker.
-    pub fn open_on(&self, worker: usize) -> u64 {
-        self.open.get(&worker).copied().unwrap_or(0)
-    }
 }
 
 impl Ledger {
@@ -95,6 +42,7 @@ impl Ledger {
             routes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             connects: BTreeMap::new(),
+            first_bytes: BTreeMap::new(),
             listeners: BTreeMap::new(),
             totals: Totals::default(),
             answered: vec![0; workers],
@@ -119,8 +67,8 @@ impl Ledger {
         for node in nodes {
             self.node_entry(node).sample(node.requests_total(), now_ms);
         }
-        self.routes.values_mut().for_each(|entry| entry.window.forget(now_ms / 1000));
-        self.nodes.values_mut().for_each(|entry| entry.window.forget(now_ms / 1000));
+        self.routes.values_mut().for_each(|entry| entry.forget(now_ms / 1000));
+        self.nodes.values_mut().for_each(|entry| entry.forget(now_ms / 1000));
     }
 
     /// The newest ticket that this worker answered.
@@ -143,6 +91,21 @@ impl Ledger {
         self.connects.iter()
     }
 
+    /// From request to response head of each backend.
+    pub fn first_bytes(&self) -> impl Iterator<Item = (&Arc<str>, &Buckets)> {
+        self.first_bytes.iter()
+    }
+
+    /// What was merged since the last call, by name: the second that has passed.
+    pub fn take_second(&mut self) -> Second {
+        let routes = self.routes.iter_mut().filter(|(_, entry)| !entry.pending.is_empty());
+        let nodes = self.nodes.iter_mut().filter(|(_, entry)| !entry.pending.is_empty());
+        Second {
+            routes: routes.map(|(key, entry)| (key.clone(), std::mem::take(&mut entry.pending))).collect(),
+            nodes: nodes.map(|(id, entry)| (Arc::clone(id), std::mem::take(&mut entry.pending))).collect(),
+        }
+    }
+
     /// Connections of a listener, by its name; `None` before the first report.
     pub fn listener(&self, name: &str) -> Option<&ListenerLedger> {
         self.listeners.get(name)
@@ -154,22 +117,20 @@ impl Ledger {
     }
 
     fn merge_route(&mut self, counts: RouteCounts, now_ms: u64) {
-        let RouteCounts { listener, route, backend, codes, durations } = counts;
-        let entry = self.routes.entry(RouteKey { listener, route, backend }).or_default();
-        for (code, count) in codes {
-            *entry.codes.entry(code).or_default() += count;
+        let key = RouteKey {
+            listener: Arc::clone(&counts.listener),
+            route: Arc::clone(&counts.route),
+            backend: Arc::clone(&counts.backend),
+        };
+        if let Some(durations) = counts.phases.first_byte.as_ref().filter(|_| !key.backend.is_empty()) {
+            self.first_bytes.entry(Arc::clone(&key.backend)).or_default().add(durations);
         }
-        entry.durations.add(&durations);
-        entry.window.add(&durations, now_ms / 1000);
+        self.routes.entry(key).or_default().add(&counts, now_ms / 1000);
     }
 
     fn merge_node(&mut self, counts: NodeCounts, now_ms: u64) {
-        let NodeCounts { node, durations, connects } = counts;
-        self.connects.entry(Arc::clone(&node.backend)).or_default().add(&connects);
-        let entry = self.node_entry(&node);
-        entry.durations.add(&durations);
-        entry.window.add(&durations, now_ms / 1000);
-        entry.connects.add(&connects);
+        self.connects.entry(Arc::clone(&counts.node.backend)).or_default().add(&counts.connects);
+        self.node_entry(&counts.node).add(&counts, now_ms / 1000);
     }
 
     fn merge_listener(&mut self, worker: usize, counts: ListenerCounts) {
@@ -181,48 +142,6 @@ impl Ledger {
     /// The entry of a node; a new one where another node had this id before and is gone from the snapshot.
     fn node_entry(&mut self, node: &Arc<Node>) -> &mut NodeLedger {
         self.nodes.entry(Arc::clone(&node.id)).or_insert_with(|| NodeLedger::new(node))
-    }
-}
-
-impl NodeLedger {
-    fn new(node: &Arc<Node>) -> Self {
-        Self {
-            node: Arc::downgrade(node),
-            durations: Buckets::default(),
-            window: Window::default(),
-            connects: Buckets::default(),
-            samples: VecDeque::new(),
-        }
-    }
-
-    fn sample(&mut self, requests: u64, now_ms: u64) {
-        // One sample stands at or before the window's edge, so that the rate spans the whole window.
-        while self.samples.get(1).is_some_and(|&(at_ms, _)| at_ms + WINDOW_SECONDS * 1000 <= now_ms) {
-            self.samples.pop_front();
-        }
-        self.samples.push_back((now_ms, requests));
-    }
-
-    /// Requests a second over the window, given the counter as it stands now.
-    pub fn rps(&self, requests: u64, now_ms: u64) -> f64 {
-        match self.samples.front() {
-            Some(&(at_ms, before)) if now_ms > at_ms => {
-                requests.saturating_sub(before) as f64 * 1000.0 / (now_ms - at_ms) as f64
-            }
-            _ => 0.0,
-        }
-    }
-
-    /// Quantiles of its durations of late.
-    pub fn quantiles(&self, now_ms: u64) -> Option<Quantiles> {
-        self.window.quantiles(now_ms / 1000)
-    }
-}
-
-impl RouteLedger {
-    /// Requests since the start.
-    pub fn requests(&self) -> u64 {
-        self.codes.values().sum()
     }
 }
 
@@ -244,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::shared::node::{NodeAddress, Origin};
-    use crate::shared::report::new_durations;
+    use crate::shared::report::{Phases, new_durations};
 
     fn node(backend: &str, port: u16) -> Arc<Node> {
         let address = NodeAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
@@ -260,6 +179,7 @@ mod tests {
             backend: "api".into(),
             codes: codes.to_vec(),
             durations,
+            phases: Phases::default(),
         }
     }
 
@@ -306,7 +226,12 @@ mod tests {
         let one = node("api", 1);
         let mut connects = new_durations();
         connects.record(300).unwrap();
-        let counts = NodeCounts { node: Arc::clone(&one), durations: new_durations(), connects };
+        let counts = NodeCounts {
+            node: Arc::clone(&one),
+            durations: new_durations(),
+            connects,
+            phases: Phases::default(),
+        };
         ledger.merge(Report { nodes: vec![counts], ..Report::default() }, 0);
         ledger.tick([&one], 1000);
         assert!(ledger.node("api/127.0.0.1:1").is_some());

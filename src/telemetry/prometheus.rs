@@ -2,6 +2,7 @@
 //!
 //! Labels come from the configuration and from node addresses, never from a request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::about::About;
@@ -24,6 +25,23 @@ pub struct Source<'a> {
     pub uptime: Duration,
     /// The access log's writer, where there is one.
     pub log: Option<&'a LogCounters>,
+    /// The monitor.
+    pub monitor: &'a MonitorNumbers,
+}
+
+/// What the monitor counts.
+#[derive(Debug, Default)]
+pub struct MonitorNumbers {
+    /// Viewers now.
+    pub viewers: usize,
+    /// Frames that viewers were too slow for.
+    pub frames_lost: u64,
+    /// Events that nobody took in time.
+    pub events_dropped: u64,
+    /// Log lines for viewers that nobody took in time.
+    pub lines_dropped: u64,
+    /// Decisions of the autoscaler: backend, direction, reason, how many.
+    pub scale_events: Vec<(Arc<str>, &'static str, &'static str, u64)>,
 }
 
 /// The whole page.
@@ -32,8 +50,10 @@ pub fn render(source: Source<'_>, dialect: Dialect) -> String {
     process(&mut page, source);
     requests(&mut page, source.ledger);
     nodes(&mut page, source.snapshot);
+    replicas(&mut page, source.snapshot);
     listeners(&mut page, source);
     totals(&mut page, source.ledger);
+    monitor(&mut page, source.monitor);
     dropped(&mut page, source);
     page.finish()
 }
@@ -62,6 +82,10 @@ fn requests(page: &mut Exposition, ledger: &Ledger) {
     let help = "Opening a connection to a node.";
     let mut family = page.family("plimsoll_upstream_connect_seconds", Kind::Histogram, help);
     ledger.connects().for_each(|(backend, connects)| family.histogram(&[("backend", backend)], connects));
+
+    let help = "From a request's head to that of its response.";
+    let mut family = page.family("plimsoll_first_byte_seconds", Kind::Histogram, help);
+    ledger.first_bytes().for_each(|(backend, waits)| family.histogram(&[("backend", backend)], waits));
 }
 
 fn labels(key: &RouteKey) -> [(&str, &str); 3] {
@@ -83,6 +107,27 @@ fn nodes(page: &mut Exposition, snapshot: &Snapshot) {
     for (entry, address) in &nodes {
         let up = u8::from(entry.state == NodeState::Serving);
         family.sample(&[("backend", &entry.node.backend), ("node", address)], up);
+    }
+}
+
+/// How many nodes of each backend are in each state; states that no node is in are 0, so that none ends in the middle of a
+/// graph.
+fn replicas(page: &mut Exposition, snapshot: &Snapshot) {
+    let mut family = page.family("plimsoll_replicas", Kind::Gauge, "Nodes of a backend, by state.");
+    for backend in &snapshot.backends {
+        for state in NodeState::ALL {
+            let count = backend.nodes.iter().filter(|entry| entry.state == state).count();
+            family.sample(&[("backend", &backend.name), ("state", state.name())], count);
+        }
+    }
+}
+
+fn monitor(page: &mut Exposition, monitor: &MonitorNumbers) {
+    page.family("plimsoll_viewers", Kind::Gauge, "Viewers of the monitor now.").sample(&[], monitor.viewers);
+    let help = "Decisions of the autoscaler, by direction and by the rule that fired.";
+    let mut family = page.family("plimsoll_scale_events", Kind::Counter, help);
+    for (backend, direction, reason, count) in &monitor.scale_events {
+        family.sample(&[("backend", backend), ("direction", direction), ("reason", reason)], count);
     }
 }
 
@@ -115,14 +160,18 @@ fn totals(page: &mut Exposition, ledger: &Ledger) {
     }
 }
 
-fn dropped(page: &mut Exposition, Source { ledger, log, .. }: Source<'_>) {
+fn dropped(page: &mut Exposition, Source { ledger, log, monitor, .. }: Source<'_>) {
     let totals = ledger.totals();
     let help = "What was not told: log lines that the writer had no room for or could not write, \
-                reports of workers that came late (their counts are in the next one).";
+                reports of workers that came late (their counts are in the next one), events, lines and frames \
+                that viewers of the monitor did not get.";
     let mut family = page.family("plimsoll_telemetry_dropped", Kind::Counter, help);
     family.sample(&[("kind", "log_line")], totals.log_lines_dropped);
     family.sample(&[("kind", "log_line_unwritten")], log.map_or(0, LogCounters::lost));
     family.sample(&[("kind", "report")], totals.reports_dropped);
+    family.sample(&[("kind", "event")], monitor.events_dropped);
+    family.sample(&[("kind", "viewer_line")], monitor.lines_dropped);
+    family.sample(&[("kind", "viewer_frame")], monitor.frames_lost);
     page.family("plimsoll_log_lines", Kind::Counter, "Access log lines that were written.")
         .sample(&[], log.map_or(0, LogCounters::written));
 }

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
+use super::cells::Cells;
 use crate::logic::limits::WINDOW_SECONDS;
-use crate::shared::report::{Durations, new_durations};
+use crate::shared::report::Durations;
 
-/// Durations by the second in which they were reported. Only cells of the histogram that hold something are
-/// kept, in order: an idle node costs nothing, a busy one a few KB instead of 100.
+/// Durations by the second in which they were reported: an idle node costs nothing, a busy one a few KB a second.
 #[derive(Debug, Default)]
 pub struct Window {
     seconds: VecDeque<Second>,
@@ -16,8 +16,7 @@ pub struct Window {
 struct Second {
     /// Seconds since the collector began.
     at: u64,
-    /// A value of the cell in microseconds, and how many durations the cell holds; sorted by value.
-    cells: Vec<(u64, u32)>,
+    cells: Cells,
 }
 
 /// What a window says.
@@ -40,10 +39,9 @@ impl Window {
         if durations.is_empty() {
             return;
         }
-        let cells: Vec<_> =
-            durations.iter_recorded().map(|cell| (cell.value_iterated_to(), cell.count_at_value())).collect();
+        let cells = Cells::of(durations);
         match self.seconds.back_mut() {
-            Some(second) if second.at == now_s => second.cells = joined(&second.cells, &cells),
+            Some(second) if second.at == now_s => second.cells.join(&cells),
             _ => self.seconds.push_back(Second { at: now_s, cells }),
         }
     }
@@ -63,45 +61,15 @@ impl Window {
 
 /// Quantiles over several windows: of a backend's nodes, for one.
 pub fn merged<'a>(windows: impl IntoIterator<Item = &'a Window>, now_s: u64) -> Option<Quantiles> {
-    let mut all = new_durations();
+    let mut all = Cells::default();
     let recent =
         windows.into_iter().flat_map(|window| &window.seconds).filter(|second| is_recent(second.at, now_s));
-    for &(value_us, count) in recent.flat_map(|second| &second.cells) {
-        all.saturating_record_n(value_us, count);
-    }
-    (!all.is_empty()).then(|| Quantiles {
-        count: all.len(),
-        p50_us: all.value_at_quantile(0.5),
-        p99_us: all.value_at_quantile(0.99),
-        p999_us: all.value_at_quantile(0.999),
-    })
+    recent.for_each(|second| all.join(&second.cells));
+    all.quantiles()
 }
 
 fn is_recent(second: u64, now_s: u64) -> bool {
     second + WINDOW_SECONDS >= now_s
-}
-
-/// Two sorted lists as one, counts of the same cell added up.
-fn joined(one: &[(u64, u32)], other: &[(u64, u32)]) -> Vec<(u64, u32)> {
-    let mut all = Vec::with_capacity(one.len().max(other.len()));
-    let (mut one, mut other) = (one.iter().copied().peekable(), other.iter().copied().peekable());
-    loop {
-        let next = match (one.peek(), other.peek()) {
-            (Some(left), Some(right)) if left.0 == right.0 => {
-                let sum = (left.0, left.1.saturating_add(right.1));
-                one.next();
-                other.next();
-                Some(sum)
-            }
-            (Some(left), Some(right)) if left.0 < right.0 => one.next(),
-            (_, Some(_)) => other.next(),
-            (_, None) => one.next(),
-        };
-        match next {
-            Some(cell) => all.push(cell),
-            None => return all,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -109,6 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::shared::report::new_durations;
 
     fn of(values_us: impl IntoIterator<Item = u64>) -> Durations {
         let mut durations = new_durations();
@@ -159,7 +128,6 @@ mod tests {
             let mut whole = Window::default();
             whole.add(&of(reports.iter().flatten().copied()), 7);
             prop_assert_eq!(window.quantiles(7), whole.quantiles(7));
-            prop_assert!(window.seconds.iter().all(|second| second.cells.is_sorted_by(|a, b| a.0 < b.0)));
         }
     }
 }

@@ -15,17 +15,21 @@ use plimsoll::logic::limits::{LOOKUP_TIMEOUT, MessageLimits, Timeouts};
 use plimsoll::logic::route::{
     Action, BackendIndex, Edits, HostPattern, Matcher, PathPattern, Rewrite, Route, RouteTable,
 };
+use plimsoll::shared::event::{EventSender, events};
+use plimsoll::shared::log_tap::Tap;
 use plimsoll::shared::mailbox::{Command, Inbox, mailbox};
 use plimsoll::shared::node::Node;
-use plimsoll::shared::report::{ListenerCounts, NodeCounts, Report, RouteCounts, new_durations};
+use plimsoll::shared::order::{Order, Refused, Wish};
+use plimsoll::shared::report::{ListenerCounts, NodeCounts, Phases, Report, RouteCounts, new_durations};
 use plimsoll::shared::run_state::{Phase, RunState};
 use plimsoll::shared::snapshot::Published;
 use plimsoll::telemetry::about::{About, Bound, Configuration};
+use plimsoll::telemetry::admin::access::Access;
 use plimsoll::telemetry::admin::{self, Admin, Patience};
 use plimsoll::telemetry::collector::Collector;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,9 +42,42 @@ pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
     pub(crate) run_state: RunState,
     pub(crate) published: Published,
+    pub(crate) events: EventSender,
+    pub(crate) tap: Tap,
+    control: Arc<Mutex<PlayedControl>>,
     workers: Vec<PlayedWorker>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
+}
+
+/// The token of [`Rig::guarded`].
+pub(crate) const TOKEN: &str = "a-token-of-the-tests";
+
+struct Options {
+    patience: Patience,
+    writable: bool,
+    access: Access,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { patience: Patience::default(), writable: true, access: Access::default() }
+    }
+}
+
+/// A control plane that writes down what it is told to do, and answers as the test says.
+#[derive(Default)]
+struct PlayedControl {
+    orders: Vec<Wish>,
+    refusal: Option<Refused>,
+}
+
+async fn carry_out(mut orders: mpsc::Receiver<Order>, control: Arc<Mutex<PlayedControl>>) {
+    while let Some(Order { wish, answer }) = orders.recv().await {
+        let mut control = control.lock().unwrap();
+        control.orders.push(wish);
+        answer(control.refusal.clone().map_or_else(|| Ok("as you wish".into()), Err));
+    }
 }
 
 /// A thread that answers `Flush` with what the test counted on it.
@@ -53,19 +90,31 @@ struct PlayedWorker {
 impl Rig {
     /// Two workers, a backend `api` with two nodes, a backend `lost` whose name does not resolve.
     pub(crate) fn new() -> Self {
-        Self::with(&settings(&[1, 2], true), Patience::default())
+        Self::with(&settings(&[1, 2], true), Options::default())
     }
 
     /// Everything is well here.
     pub(crate) fn healthy() -> Self {
-        Self::with(&settings(&[1], false), Patience::default())
+        Self::with(&settings(&[1], false), Options::default())
     }
 
     pub(crate) fn impatient(patience: Patience) -> Self {
-        Self::with(&settings(&[1], false), patience)
+        Self::with(&settings(&[1], false), Options { patience, ..Options::default() })
     }
 
-    fn with(settings: &Settings, patience: Patience) -> Self {
+    pub(crate) fn read_only() -> Self {
+        Self::with(&settings(&[1], false), Options { writable: false, ..Options::default() })
+    }
+
+    /// Only who knows [`TOKEN`] is let in, and `lb.internal` is its name.
+    pub(crate) fn guarded() -> Self {
+        let path = std::env::temp_dir().join(format!("plimsoll-admin-token-{}", std::process::id()));
+        std::fs::write(&path, TOKEN).unwrap();
+        let access = Access::load(Some(&path), &["lb.internal".into()]).unwrap();
+        Self::with(&settings(&[1], false), Options { access, ..Options::default() })
+    }
+
+    fn with(settings: &Settings, options: Options) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let settings = Arc::new(settings.clone());
@@ -79,16 +128,31 @@ impl Rig {
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox().unwrap()).unzip();
         let workers = inboxes.into_iter().enumerate().map(|(at, inbox)| play(at, inbox, reports.clone()));
         let workers = workers.collect();
-        let (_, configuration) =
-            watch::channel(Configuration { settings, hash: "c0ffee".into(), reloaded_ms: None });
+        let (_, configuration) = watch::channel(Configuration {
+            settings,
+            hash: "c0ffee".into(),
+            reloaded_ms: None,
+            last_reload: None,
+        });
+        let (orders, ordered) = mpsc::channel(8);
+        let control = Arc::new(Mutex::new(PlayedControl::default()));
+        runtime.spawn(carry_out(ordered, Arc::clone(&control)));
+        let (events, happened) = events();
+        let tap = Tap::default();
         let admin = Admin {
             about: about(),
             configuration,
             collector: Collector::start(received, mailboxes, published.clone()).unwrap(),
             published: published.clone(),
             run_state: run_state.clone(),
+            orders,
+            events: events.clone(),
+            happened,
+            tap: tap.clone(),
+            writable: options.writable,
+            access: options.access,
             log: None,
-            patience,
+            patience: options.patience,
         };
         let (stop, stopped) = oneshot::channel();
         let server = std::thread::spawn(move || {
@@ -100,7 +164,17 @@ impl Rig {
             });
         });
         run_state.advance(Phase::Running);
-        Self { address, run_state, published, workers, stop: Some(stop), server: Some(server) }
+        Self {
+            address,
+            run_state,
+            published,
+            events,
+            tap,
+            control,
+            workers,
+            stop: Some(stop),
+            server: Some(server),
+        }
     }
 
     /// Counts on a worker, as if it had served something; it is told at the next flush.
@@ -111,6 +185,30 @@ impl Rig {
     /// One worker hangs from now on.
     pub(crate) fn deafen(&self, worker: usize) {
         self.workers[worker].over.store(true, SeqCst);
+    }
+
+    /// What the control plane was told to do so far.
+    pub(crate) fn orders(&self) -> Vec<Wish> {
+        self.control.lock().unwrap().orders.clone()
+    }
+
+    /// The control plane refuses everything from now on.
+    pub(crate) fn refuse(&self, refusal: Refused) {
+        self.control.lock().unwrap().refusal = Some(refusal);
+    }
+
+    /// A write with this body.
+    pub(crate) fn write(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(&self.request(method, path, &format!("content-length: {}\r\n", body.len()), body))
+    }
+
+    /// A request with these fields beside those that every write has.
+    pub(crate) fn request(&self, method: &str, path: &str, fields: &str, body: &str) -> String {
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             {fields}\r\n{body}",
+            self.address
+        )
     }
 
     pub(crate) fn node(&self, at: usize) -> Arc<Node> {
@@ -209,6 +307,7 @@ pub(crate) fn requests(route: &str, backend: &str, code: u16, count: u32, us: u6
         backend: backend.into(),
         codes: vec![(code, count.into())],
         durations,
+        phases: Phases::default(),
     }
 }
 
@@ -216,7 +315,7 @@ pub(crate) fn node_counts(node: Arc<Node>, count: u32, us: u64) -> NodeCounts {
     let (mut durations, mut connects) = (new_durations(), new_durations());
     durations.record_n(us, count).unwrap();
     connects.record_n(200, 1).unwrap();
-    NodeCounts { node, durations, connects }
+    NodeCounts { node, durations, connects, phases: Phases::default() }
 }
 
 pub(crate) fn connections(accepted: u64, open: u64) -> ListenerCounts {

@@ -97,22 +97,40 @@ pub(super) fn admin(file: &raw::File, root: &Place<'_>, notes: &mut Notes) -> Op
     let place = root.key("admin");
     let bind = raw.bind.as_ref().map_or(default_admin().bind, |bind| bind.0);
     let token_file = raw.token_file.as_ref();
-    if token_file.is_some() {
-        notes.later(
-            &place.key("token_file"),
-            "tokens are not in this version: remove `token_file`, and bind to loopback",
-        );
-    } else if !bind.ip().is_loopback() {
+    if token_file.is_none() && !bind.ip().is_loopback() {
         notes.error(
             &place.key("bind"),
             format!("the admin API would be open to everybody who reaches {}", bind.ip()),
             "bind it to 127.0.0.1 or [::1]; elsewhere it needs a `token_file`",
         );
     }
-    Some(Admin { bind, writable: raw.writable.unwrap_or(true), token_file: token_file.map(Into::into) })
+    let names = raw.names.iter().flatten();
+    for (at, name) in names.clone().enumerate().filter(|(_, name)| !is_host_name(name)) {
+        notes.error(
+            &place.key("names").item(at),
+            format!("`{name}` is no name of a host"),
+            "write a name as in `lb.internal`, without scheme, port or `*`",
+        );
+    }
+    Some(Admin {
+        bind,
+        writable: raw.writable.unwrap_or(true),
+        token_file: token_file.map(Into::into),
+        names: names.map(|name| name.as_str().into()).collect(),
+    })
+}
+
+/// Letters, digits, hyphens and dots, and not an address: those are known anyway.
+fn is_host_name(name: &str) -> bool {
+    let fits = |label: &str| !label.is_empty() && label.len() <= 63 && !label.starts_with('-');
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    name.len() <= 253
+        && name.bytes().all(known)
+        && name.split('.').all(fits)
+        && name.parse::<Ipv4Addr>().is_err()
 }
 
 pub(in crate::config) fn default_admin() -> Admin {
     let bind = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ADMIN_PORT_DEFAULT);
-    Admin { bind, writable: true, token_file: None }
+    Admin { bind, writable: true, token_file: None, names: Vec::new() }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Session;
 use crate::dataplane::access::{Draft, Ended};
+use crate::dataplane::stats::Timing;
 use crate::dataplane::upstream::LocalNode;
 use crate::dataplane::view::View;
 use crate::logic::access::End;
@@ -34,6 +35,8 @@ pub(super) struct Exchange {
     /// Bytes of the response's body, without its framing.
     pub(super) body_out: u64,
     pub(super) retries: u32,
+    /// Microseconds that it waited for a node to have room.
+    pub(super) queue_us: u64,
     pub(super) connect_us: u64,
     pub(super) first_byte_us: u64,
 }
@@ -54,6 +57,7 @@ impl Exchange {
             written: 0,
             body_out: 0,
             retries: 0,
+            queue_us: 0,
             connect_us: 0,
             first_byte_us: 0,
         }
@@ -68,10 +72,16 @@ impl Exchange {
         let worker = session.worker();
         let listener = session.admission.listener;
         let total_us = self.elapsed_us();
+        let timing = Timing {
+            queue_us: self.queue_us,
+            connect_us: self.connect_us,
+            first_byte_us: self.first_byte_us,
+            total_us,
+        };
         let key = self.view.series(&worker.stats, listener, self.route);
-        worker.stats.request(key, self.status, total_us);
+        worker.stats.request(key, self.status, timing);
         if let Some(node) = &self.node {
-            node.record(total_us);
+            node.record(timing);
         }
         worker.stats.total(|totals| {
             totals.bytes_in += self.head_in + self.body_in;
@@ -79,11 +89,11 @@ impl Exchange {
             totals.retries += u64::from(self.retries);
         });
         if let Some(draft) = self.draft.take() {
-            self.log(session, draft, end, total_us);
+            self.log(session, draft, end, timing);
         }
     }
 
-    fn log(&self, session: &Session, draft: Draft, end: End, total_us: u64) {
+    fn log(&self, session: &Session, draft: Draft, end: End, timing: Timing) {
         let snapshot = &self.view.snapshot;
         let route = self.route.map(|index| snapshot.routes.get(index));
         let backend = route.and_then(|route| match route.action {
@@ -108,9 +118,7 @@ impl Exchange {
                 bytes_in: self.body_in,
                 bytes_out: self.body_out,
                 retries: self.retries,
-                connect_us: self.connect_us,
-                first_byte_us: self.first_byte_us,
-                total_us,
+                timing,
                 end,
             },
         );

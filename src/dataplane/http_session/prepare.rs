@@ -110,19 +110,21 @@ impl Session {
     /// Parses and routes the head, and writes what it leads to into `out`.
     fn compose(&self, exchange: &mut Exchange, buf: &Buf, end: usize, out: &mut Vec<u8>) -> Composed {
         let view = Rc::clone(&exchange.view);
+        let log = &self.worker().log;
+        let drafted = view.snapshot.access_log.is_some() || log.is_watched();
         let mut room = FieldRoom::new();
         let request = match request::parse(&buf.filled()[..end], &view.snapshot.limits, &mut room) {
             Ok(request) => request,
             Err(fault) => {
-                exchange.draft = view.snapshot.access_log.map(|_| Draft::unread(&self.worker().log));
+                exchange.draft = drafted.then(|| Draft::unread(log));
                 return self.compose_unread(fault, out);
             }
         };
         let request_id = self.worker().request_id();
         exchange.facts = Some(request.facts);
-        exchange.draft = view.snapshot.access_log.map(|_| {
+        exchange.draft = drafted.then(|| {
             let believed = if self.peer.trusted { request.head.field("x-request-id") } else { None };
-            Draft::new(&self.worker().log, &request.head, believed.unwrap_or(&request_id))
+            Draft::new(log, &request.head, believed.unwrap_or(&request_id))
         });
         let found = view.snapshot.routes.find(&request.head, ListenerIndex(self.admission.listener));
         let after = buf.len() - end;

@@ -20,12 +20,14 @@ pub(super) fn write(record: &AccessRecord<'_>, out: &mut Vec<u8>) {
     text(out, "backend", record.backend.as_bytes());
     text(out, "node", record.node.as_bytes());
     integer(out, "retries", record.retries.into());
+    integer(out, "queue_us", record.queue_us);
     integer(out, "connect_us", record.connect_us);
     integer(out, "first_byte_us", record.first_byte_us);
     integer(out, "total_us", record.total_us);
     text(out, "end", record.end.word().as_bytes());
     text(out, "reason", record.end.reason().as_bytes());
     text(out, "request_id", record.request_id);
+    text(out, "traceparent", record.traceparent);
     text(out, "user_agent", record.user_agent);
     text(out, "referer", record.referer);
     out.push(b'}');
@@ -109,9 +111,9 @@ mod tests {
             "{\"time\":\"2026-11-24T05:36:46.045Z\",\"client\":\"192.0.2.7\",\"method\":\"GET\",\
              \"host\":\"example.com\",\"target\":\"/api/users?page=2\",\"protocol\":\"HTTP/1.1\",\"status\":200,\
              \"bytes_in\":0,\"bytes_out\":128,\"listener\":\"web\",\"route\":\"/api/*\",\"backend\":\"api\",\
-             \"node\":\"127.0.0.1:9001\",\"retries\":1,\"connect_us\":210,\"first_byte_us\":1400,\
+             \"node\":\"127.0.0.1:9001\",\"retries\":1,\"queue_us\":0,\"connect_us\":210,\"first_byte_us\":1400,\
              \"total_us\":1530,\"end\":\"complete\",\"reason\":\"\",\"request_id\":\"0193-af\",\
-             \"user_agent\":\"curl/8.5.0\",\"referer\":\"\"}\n"
+             \"traceparent\":\"\",\"user_agent\":\"curl/8.5.0\",\"referer\":\"\"}\n"
         );
     }
 

@@ -11,8 +11,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::Admin;
-use super::lists::{host_text, path_text, strategy_word};
+use super::{Admin, words};
 use crate::config::Settings;
 use crate::config::settings::{
     AccessLogSettings, BackendSettings, DriverChoice, Listener, LogTarget, Server, ServerHost,
@@ -45,6 +44,7 @@ fn whole(settings: &Settings) -> Value {
             "bind": admin.bind,
             "writable": admin.writable,
             "token_file": admin.token_file,
+            "names": admin.names,
         })),
     })
 }
@@ -116,8 +116,8 @@ fn route(route: &Route, settings: &Settings) -> Value {
     let matcher = &route.matcher;
     let mut view = json!({
         "name": route.name.as_ref(),
-        "host": host_text(&matcher.host),
-        "path": path_text(&matcher.path),
+        "host": words::host(&matcher.host),
+        "path": matcher.path.to_string(),
         "methods": matcher.methods,
         "headers": withheld(&matcher.fields),
         "listeners": matcher.listeners.as_ref().map(|all| {
@@ -163,7 +163,7 @@ fn withheld(fields: &[(Box<str>, Box<str>)]) -> Map<String, Value> {
 
 fn backend(backend: &BackendSettings) -> Value {
     json!({
-        "strategy": strategy_word(backend.strategy),
+        "strategy": words::strategy(backend.strategy),
         "servers": backend.servers.iter().map(server).collect::<Vec<_>>(),
     })
 }

@@ -6,13 +6,18 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+
+use super::Admin;
+use super::access::Access;
+use super::websocket::subprotocols;
 
 /// The address that a connection came in on.
 #[derive(Debug, Clone, Copy)]
@@ -28,26 +33,36 @@ pub(super) struct Refusal {
     /// For people: what is wrong.
     pub(super) message: Cow<'static, str>,
     /// For people: what to do.
-    pub(super) hint: &'static str,
+    pub(super) hint: Cow<'static, str>,
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let error = json!({ "code": self.code, "message": self.message, "hint": self.hint });
-        super::json(self.status, &json!({ "error": error }))
+        let mut response = super::json(self.status, &json!({ "error": error }));
+        let extra = match self.status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::UPGRADE_REQUIRED => Some((header::UPGRADE, "websocket")),
+            _ => None,
+        };
+        if let Some((name, value)) = extra {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
     }
 }
 
-/// Lets a request pass whose `Host` and `Origin` are ours.
+/// Lets a request pass whose `Host` and `Origin` are ours, and that has the token where one is needed.
 pub(super) async fn check(
+    State(admin): State<Arc<Admin>>,
     Extension(LocalAddress(local)): Extension<LocalAddress>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let host = only_value(request.headers(), header::HOST).filter(|host| is_ours(host, local.ip()));
+    let ours = |authority: &str| is_ours(authority, local.ip(), &admin.access);
+    let host = only_value(request.headers(), header::HOST).filter(|host| ours(host));
     // In absolute-form the target's authority stands over Host (RFC 9112, 3.2.2): it must be ours as well.
-    let target_is_ours =
-        request.uri().authority().is_none_or(|authority| is_ours(authority.as_str(), local.ip()));
+    let target_is_ours = request.uri().authority().is_none_or(|authority| ours(authority.as_str()));
     let Some(host) = host.filter(|_| target_is_ours) else { return Err(foreign_host()) };
     if request.headers().contains_key(header::ORIGIN) {
         let origin = only_value(request.headers(), header::ORIGIN);
@@ -55,7 +70,71 @@ pub(super) async fn check(
             return Err(foreign_origin());
         }
     }
+    if admin.access.needs_token() && !is_open(request.uri().path()) && !has_token(&request, &admin.access) {
+        return Err(no_token());
+    }
     Ok(next.run(request).await)
+}
+
+/// Lets a write pass that says it is JSON, which no form of a foreign page can say, where writes are allowed at all.
+pub(super) async fn check_write(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let kind = only_value(request.headers(), header::CONTENT_TYPE).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(not_json());
+    }
+    if !admin.is_writable() {
+        return Err(read_only());
+    }
+    Ok(next.run(request).await)
+}
+
+/// What needs no token: whether the process lives, and the page, which holds nothing and asks for the token itself.
+fn is_open(path: &str) -> bool {
+    !(path == "/metrics" || path == "/ws" || path.starts_with("/api/"))
+}
+
+/// `authorization: Bearer TOKEN`, or for a browser's websocket the subprotocol `plimsoll.token.ENCODED`.
+fn has_token(request: &Request, access: &Access) -> bool {
+    let bearer = only_value(request.headers(), header::AUTHORIZATION)
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if let Some((_, token)) = bearer {
+        return access.accepts(token.trim().as_bytes());
+    }
+    let encoded = subprotocols(request.headers()).find_map(|one| one.strip_prefix("plimsoll.token."));
+    request.uri().path() == "/ws" && encoded.is_some_and(|encoded| access.accepts_encoded(encoded))
+}
+
+fn no_token() -> Refusal {
+    Refusal {
+        status: StatusCode::UNAUTHORIZED,
+        code: "no_token",
+        message: "This call needs the token of the admin API.".into(),
+        hint: "Send authorization: Bearer TOKEN, with the token of admin.token_file.".into(),
+    }
+}
+
+fn not_json() -> Refusal {
+    Refusal {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        code: "not_json",
+        message: "A write must say that it is JSON.".into(),
+        hint: "Send content-type: application/json, also without a body.".into(),
+    }
+}
+
+fn read_only() -> Refusal {
+    Refusal {
+        status: StatusCode::FORBIDDEN,
+        code: "read_only",
+        message: "The admin API takes no writes.".into(),
+        hint: "Set admin.writable to true.".into(),
+    }
 }
 
 fn foreign_host() -> Refusal {
@@ -63,7 +142,8 @@ fn foreign_host() -> Refusal {
         status: StatusCode::FORBIDDEN,
         code: "foreign_host",
         message: "The Host of this request is not the address of the admin API.".into(),
-        hint: "Use localhost, a loopback address, or the address that it is bound to.",
+        hint: "Use localhost, a loopback address, the address that it is bound to, or a name of admin.names."
+            .into(),
     }
 }
 
@@ -72,12 +152,12 @@ fn foreign_origin() -> Refusal {
         status: StatusCode::FORBIDDEN,
         code: "foreign_origin",
         message: "This request comes from a page of another site.".into(),
-        hint: "Open the monitor at the admin API's own address.",
+        hint: "Open the monitor at the admin API's own address.".into(),
     }
 }
 
 /// The value of a field that must not be repeated; `None` where it is, or is missing, or is not text.
-fn only_value(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+pub(super) fn only_value(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
@@ -88,11 +168,11 @@ fn is_same_origin(origin: &str, host: &str) -> bool {
     origin.strip_prefix("http://").is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-/// Does an authority (`host` or `host:port`) name us: as `localhost`, a loopback address, or the address that
-/// the connection came in on? Any port will do, since a tunnel has its own.
-fn is_ours(authority: &str, local: IpAddr) -> bool {
+/// Does an authority (`host` or `host:port`) name us: as `localhost`, a loopback address, the address that the connection
+/// came in on, or by a configured name? Any port will do, since a tunnel has its own.
+fn is_ours(authority: &str, local: IpAddr, access: &Access) -> bool {
     let Some(host) = without_port(authority) else { return false };
-    if host.eq_ignore_ascii_case("localhost") {
+    if host.eq_ignore_ascii_case("localhost") || access.has_name(host) {
         return true;
     }
     address(host)
@@ -139,7 +219,7 @@ mod tests {
             "[::ffff:127.0.0.1]:9900",
             "192.0.2.10:9900",
         ] {
-            assert!(is_ours(host, LOCAL), "{host}");
+            assert!(is_ours(host, LOCAL, &Access::default()), "{host}");
         }
     }
 
@@ -176,14 +256,23 @@ mod tests {
             "localhost ",
             "[localhost]",
         ] {
-            assert!(!is_ours(host, LOCAL), "{host}");
+            assert!(!is_ours(host, LOCAL, &Access::default()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_configured_name_is_ours_and_nothing_like_it() {
+        let access = Access::load(None, &["lb.internal".into()]).unwrap();
+        assert!(is_ours("LB.internal:9900", LOCAL, &access));
+        for host in ["lb.internal.evil.test", "xlb.internal", "lb.internal@evil.test", "evil.test"] {
+            assert!(!is_ours(host, LOCAL, &access), "{host}");
         }
     }
 
     #[test]
     fn an_ipv4_client_of_a_dual_stack_socket_may_name_the_ipv4_address() {
         let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 10).to_ipv6_mapped());
-        assert!(is_ours("192.0.2.10:9900", mapped));
+        assert!(is_ours("192.0.2.10:9900", mapped, &Access::default()));
     }
 
     #[test]

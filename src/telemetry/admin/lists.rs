@@ -7,9 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Admin;
-use crate::logic::balance::Strategy;
-use crate::logic::route::{Action, HostPattern, PathPattern, Route};
+use super::{Admin, words};
+use crate::logic::route::Route;
 use crate::shared::node::NodeState;
 use crate::shared::snapshot::{Backend, Entry, Snapshot};
 use crate::telemetry::about::Bound;
@@ -69,7 +68,7 @@ fn node<'a>(entry: &'a Entry, view: &View<'_>) -> NodeView<'a> {
         p50_us: quantiles.map(|of| of.p50_us),
         p99_us: quantiles.map(|of| of.p99_us),
         p999_us: quantiles.map(|of| of.p999_us),
-        cpu_percent: None,
+        cpu_percent: words::cpu_percent(node),
         container: None,
     }
 }
@@ -110,7 +109,7 @@ fn backend<'a>(backend: &'a Backend, view: &View<'_>) -> BackendView<'a> {
     let quantiles = window::merged(windows, view.now_ms / 1000);
     BackendView {
         name: &backend.name,
-        strategy: strategy_word(backend.strategy),
+        strategy: words::strategy(backend.strategy),
         nodes: nodes.len(),
         serving: nodes.iter().filter(|entry| entry.state == NodeState::Serving).count(),
         in_flight: nodes.iter().map(|entry| u64::from(entry.node.in_flight())).sum(),
@@ -120,14 +119,6 @@ fn backend<'a>(backend: &'a Backend, view: &View<'_>) -> BackendView<'a> {
         p50_us: quantiles.map(|of| of.p50_us),
         p99_us: quantiles.map(|of| of.p99_us),
         p999_us: quantiles.map(|of| of.p999_us),
-    }
-}
-
-/// As it is written in the file.
-pub(super) fn strategy_word(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::RoundRobin => "round_robin",
-        Strategy::LeastConnections => "least_connections",
     }
 }
 
@@ -168,50 +159,22 @@ fn route<'a>(route: &'a Route, snapshot: &'a Snapshot, view: &View<'_>) -> Route
     let of_route = || view.ledger.routes().filter(|(key, _)| key.route == route.name).map(|(_, of)| of);
     let quantiles: Option<Quantiles> = window::merged(of_route().map(|of| &of.window), view.now_ms / 1000);
     let codes = || of_route().flat_map(|of| &of.codes);
-    let (action, backend) = action(route, snapshot);
     RouteView {
         name: &route.name,
-        host: host_text(&matcher.host),
-        path: path_text(&matcher.path),
+        host: words::host(&matcher.host),
+        path: matcher.path.to_string(),
         methods: &matcher.methods,
         headers: matcher.fields.iter().map(|(name, _)| &**name).collect(),
         listeners: matcher.listeners.as_ref().map(|listeners| {
             listeners.iter().map(|listener| &*snapshot.listeners[usize::from(listener.0)]).collect()
         }),
-        action,
-        backend,
+        action: words::action(route),
+        backend: words::backend_of(route, snapshot),
         requests_total: codes().map(|(_, count)| count).sum(),
         errors_total: codes().filter(|(code, _)| **code >= 500).map(|(_, count)| count).sum(),
         p50_us: quantiles.map(|of| of.p50_us),
         p99_us: quantiles.map(|of| of.p99_us),
         p999_us: quantiles.map(|of| of.p999_us),
-    }
-}
-
-fn action<'a>(route: &Route, snapshot: &'a Snapshot) -> (&'static str, Option<&'a str>) {
-    match &route.action {
-        Action::Forward { backend, .. } => {
-            ("forward", snapshot.backends.get(usize::from(backend.0)).map(|backend| &*backend.name))
-        }
-        Action::Redirect { .. } => ("redirect", None),
-        Action::Respond { .. } => ("respond", None),
-    }
-}
-
-/// As it is written in the file.
-pub(super) fn host_text(host: &HostPattern) -> String {
-    match host {
-        HostPattern::Any => "*".to_owned(),
-        HostPattern::Exact(host) => host.to_string(),
-        HostPattern::Suffix(suffix) => format!("*{suffix}"),
-    }
-}
-
-/// As it is written in the file.
-pub(super) fn path_text(path: &PathPattern) -> String {
-    match path {
-        PathPattern::Exact(path) => path.to_string(),
-        PathPattern::Prefix(prefix) => format!("{prefix}*"),
     }
 }
 

@@ -8,12 +8,12 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Admin;
+use super::{Admin, words};
 use crate::shared::node::NodeState;
 use crate::shared::run_state::Phase;
 use crate::shared::snapshot::Snapshot;
 use crate::telemetry::access_log::LogCounters;
-use crate::telemetry::ledger::Ledger;
+use crate::telemetry::ledger::{Classes, Ledger};
 use crate::telemetry::window;
 
 /// 200 as long as this thread answers.
@@ -77,7 +77,7 @@ struct TotalsView {
     requests_total: u64,
     /// Requests that ended in a 5xx.
     errors_total: u64,
-    responses: Responses,
+    responses: Classes,
     retries_total: u64,
     in_flight: u64,
     connections: u64,
@@ -96,23 +96,6 @@ struct TotalsView {
     reports_dropped_total: u64,
 }
 
-/// Requests that ended, by the class of their status.
-#[derive(Debug, Default, Serialize)]
-struct Responses {
-    /// The client left before it got a status.
-    none: u64,
-    #[serde(rename = "1xx")]
-    interim: u64,
-    #[serde(rename = "2xx")]
-    success: u64,
-    #[serde(rename = "3xx")]
-    redirect: u64,
-    #[serde(rename = "4xx")]
-    client_error: u64,
-    #[serde(rename = "5xx")]
-    server_error: u64,
-}
-
 pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
     let exact = admin.collector.flush().await;
     let configuration = admin.configuration.borrow().clone();
@@ -122,7 +105,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
         driver: &about.driver,
         driver_reason: &about.driver_reason,
         workers: about.workers,
-        phase: phase_word(admin.run_state.phase()),
+        phase: words::phase(admin.run_state.phase()),
         uptime_seconds: admin.collector.uptime().as_secs_f64(),
         started_ms: about.started_ms,
         config_hash: &configuration.hash,
@@ -131,15 +114,6 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
         totals: totals(&admin),
     };
     super::json(StatusCode::OK, &status)
-}
-
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Running => "running",
-        Phase::Draining => "draining",
-        Phase::Stopping => "stopping",
-    }
 }
 
 fn totals(admin: &Admin) -> TotalsView {
@@ -174,18 +148,10 @@ fn totals(admin: &Admin) -> TotalsView {
     }
 }
 
-fn responses(ledger: &Ledger) -> Responses {
-    let mut responses = Responses::default();
-    for (code, count) in ledger.routes().flat_map(|(_, route)| &route.codes) {
-        let class = match code / 100 {
-            0 => &mut responses.none,
-            1 => &mut responses.interim,
-            2 => &mut responses.success,
-            3 => &mut responses.redirect,
-            4 => &mut responses.client_error,
-            _ => &mut responses.server_error,
-        };
-        *class += count;
+fn responses(ledger: &Ledger) -> Classes {
+    let mut responses = Classes::default();
+    for (&code, &count) in ledger.routes().flat_map(|(_, route)| &route.codes) {
+        responses.count(code, count);
     }
     responses
 }

@@ -124,10 +124,10 @@ function logarithmicScale(rows, plot) {
   return { y, marks: Array.from({ length: high - low }, (_, at) => 10 ** (low + at + 1)), zero: plot.bottom };
 }
 
-/** 1, 2, 4, 5, 8 or 10 times a power of ten: halves of it are round too. */
+/** Times a power of ten: halves of it are round enough too. */
 function niceAbove(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 4, 5, 8, 10].find((nice) => nice * power >= value) * power;
+  return [1, 1.6, 2, 3, 4, 5, 6, 8, 10].find((nice) => nice * power >= value) * power;
 }
 
 function grid(context, colours, plot, scale, format) {

@@ -131,7 +131,8 @@ export class Heatmap {
     context.globalAlpha = 0.12 + 0.88 * shade;
     context.fillStyle = colours.flow;
     const y = plot.bottom - (bucket - low + 1) * tall;
-    context.fillRect(x + 0.5, y + 0.5, Math.max(1, wide - 1), Math.max(1, tall - 1));
+    const [left, right, top, bottom] = [x, x + wide, y, y + tall].map(Math.round);
+    context.fillRect(left, top, Math.max(1, right - left - 1), Math.max(1, bottom - top - 1));
     context.globalAlpha = 1;
   }
 

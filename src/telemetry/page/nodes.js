@@ -57,7 +57,7 @@ export class Nodes {
       cell("State", "state", icon("starting"), element("span", {}, element("b"), element("small"))),
       cell("Why", "why", element("span"), element("small")),
       cell("Weight", "n", element("span")),
-      cell("Requests/s", "n rps", spark, element("span")),
+      cell("Requests/s", "n", element("span", { class: "rps" }, spark, element("span"))),
       cell("In flight", "n", element("span")),
       cell("p99", "n", element("span")),
       cell("Errors/s", "n", element("span")),
@@ -79,7 +79,7 @@ export class Nodes {
     const numbers = [[weight, node.weight], [rps, count(node.rps)], [p99, duration(node.p99_us)],
       [errors, count(node.errors_per_s)], [cpu, percent(node.cpu_percent)],
       [flight, node.queued ? `${count(node.in_flight)} + ${count(node.queued)} queued` : count(node.in_flight)]];
-    for (const [cell, words] of numbers) say(cell.lastElementChild, words);
+    for (const [cell, words] of numbers) say([...cell.querySelectorAll("span")].at(-1), words);
     mark(errors, "class", node.errors_per_s > 0 ? "n failing" : "n");
     mark(rps.querySelector("polyline"), "points", points(this.memory.spark(node.id)));
     const wish = node.state === "draining" || node.state === "down" ? "ready" : "drain";

@@ -32,7 +32,7 @@ function reloaded(reload) {
   if (!reload) return place.replaceChildren(element("p", { class: "quiet", text: "Not reloaded since the start." }));
   return place.replaceChildren(
     element("p", { class: reload.ok ? "reload" : "reload failing" }, icon(reload.ok ? "serving" : "error"), " ",
-      element("b", { text: reload.ok ? "Reloaded" : "Refused" }), ` ${day(reload.at_ms)}: ${reload.text}`),
+      element("b", { text: reload.ok ? "Reloaded" : "Refused" }), ` ${day(reload.at_ms)}: ${reload.text.replace(/^(reloaded|refused): /, "")}`),
     reload.diff.length > 0 ? element("ul", { class: "diff", tabindex: 0, "aria-label": "What the reload changed" }, ...reload.diff.map((line) => element("li", { text: line }))) : "");
 }
 

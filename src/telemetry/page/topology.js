@@ -5,10 +5,12 @@ import { count } from "./words.js";
 
 const [WIDTH_MIN, HEIGHT_MIN, ROW, GAP, HEAD] = [600, 240, 28, 8, 28];
 const COLUMNS = ["Clients", "Listeners", "Routes", "Backends", "Nodes"];
-/** The part of the width that boxes take; bands have the rest. */
-const BOXES_SHARE = 0.72;
+/** The parts of the width that the boxes of each column take; bands have the rest. Addresses are the longest. */
+const SHARES = [0.09, 0.13, 0.18, 0.14, 0.25];
 /** CSS pixels of an average letter of a label. */
 const LETTER = 6.6;
+/** A box as tall as this has its number below its name. */
+const TWO_LINES = 48;
 /** Boxes of a column; the rest is one box that says how many they are. */
 const BOXES_MAX = 12;
 
@@ -49,9 +51,13 @@ export class Topology {
   }
 }
 
-const wide = (width) => (width * BOXES_SHARE) / COLUMNS.length;
+const sum = (shares) => shares.reduce((all, share) => all + share, 0);
 
-const left = (column, width) => (column * (width - wide(width))) / (COLUMNS.length - 1);
+const wide = (column, width) => width * SHARES[column];
+
+/** Bands between two columns are all of one length. */
+const left = (column, width) =>
+  width * (sum(SHARES.slice(0, column)) + (column * (1 - sum(SHARES))) / (COLUMNS.length - 1));
 
 function graph(topology, tick) {
   const columns = COLUMNS.map(() => new Map());
@@ -60,7 +66,7 @@ function graph(topology, tick) {
     if (!columns[column].has(key)) columns[column].set(key, { key, name, column, rate: 0, errors: 0, ...more });
     return columns[column].get(key);
   };
-  box(0, "all", { name: "All clients" });
+  box(0, "all", { name: "All" });
   for (const one of topology.listeners) box(1, one.name);
   for (const one of topology.routes) box(2, one.name, { filter: `route=${quoted(one.name)}` });
   for (const one of topology.backends) box(3, one.name, { filter: `backend=${quoted(one.name)}` });
@@ -127,11 +133,11 @@ function place(columns, links, width) {
   for (const boxes of columns) {
     const free = height - HEAD - boxes.length * (ROW + GAP);
     let y = HEAD;
-    const sum = Math.max(total, boxes.reduce((all, box) => all + box.rate, 0));
+    const most = Math.max(total, sum(boxes.map((box) => box.rate)));
     for (const box of boxes) {
       box.x = left(box.column, width);
-      box.width = wide(width);
-      box.height = ROW + (box.rate / sum) * free;
+      box.width = wide(box.column, width);
+      box.height = ROW + (box.rate / most) * free;
       box.y = y;
       box.in_at = box.out_at = y;
       box.scale = box.height / Math.max(box.rate, 1e-9);
@@ -170,15 +176,23 @@ function label(node, box) {
   mark(node, "class", `box ${box.filter ? "link" : ""} ${failing || troubled ? "failing" : ""} ${box.rate === 0 ? "idle" : ""}`);
   for (const rect of [back, edge]) mark(rect, "height", box.height);
   mark(back, "width", box.width);
-  mark(rate, "x", box.width - 6);
-  for (const text of [name, rate]) mark(text, "y", box.height / 2 + 4);
   const beside = troubled ? box.state : count(box.rate);
-  say(name, short(box.name, (box.width - 16) / LETTER - beside.length - 1));
+  const tall = box.height > TWO_LINES;
+  mark(name, "y", box.height / 2 + (tall ? -3 : 4));
+  mark(rate, "y", box.height / 2 + (tall ? 14 : 4));
+  mark(rate, "x", tall ? 10 : box.width - 6);
+  mark(rate, "class", tall ? "rate under" : "rate");
+  say(name, short(box.name, Math.floor((box.width - 16) / LETTER) - (tall ? 0 : beside.length + 1)));
   say(rate, beside);
   say(title, `${box.name}${box.state ? `, ${box.state}` : ""}: ${count(box.rate)} requests/s, ${count(box.errors)} errors/s`);
 }
 
-const short = (name, most) => (name.length > most ? `${name.slice(0, Math.max(1, most - 1))}…` : name);
+/** What is too long loses its beginning where it is an address (its end tells it apart), else its end. */
+function short(name, most) {
+  if (name.length <= most) return name;
+  const kept = Math.max(2, most - 1);
+  return /:\d+$/.test(name) ? `…${name.slice(-kept)}` : `${name.slice(0, kept)}…`;
+}
 
 /** A name as the log filter takes it. */
 export function quoted(name) {
