@@ -93,7 +93,11 @@ mod tests {
                 assert!(served.contains(&&*format!("/page/{name}")), "{} imports {name}", file.path);
             }
         }
-        assert!(served.iter().all(|path| *path == "/" || file_names().contains(&path["/page/".len()..].to_owned())));
+        assert!(
+            served
+                .iter()
+                .all(|path| *path == "/" || file_names().contains(&path["/page/".len()..].to_owned()))
+        );
         assert_eq!(FILES.len(), file_names().len(), "a file of src/telemetry/page is not served");
     }
 
@@ -101,7 +105,15 @@ mod tests {
     #[test]
     fn nothing_parses_a_string_as_markup_or_code() {
         for file in FILES.iter().filter(|file| file.path.ends_with(".js")) {
-            for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "parseFromString"] {
+            for word in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "new Function",
+                "parseFromString",
+            ] {
                 assert!(!file.text.contains(word), "{}: {word}", file.path);
             }
         }

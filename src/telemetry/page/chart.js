@@ -12,6 +12,8 @@ export const FOOT = 18;
 const HEAD = 6;
 /** CSS pixels a point: more points than that are noise, not news. */
 const GRAIN = 2;
+/** As wide as this there is room for long words below. */
+const ROOMY = 200;
 
 export class Chart {
   /**
@@ -50,10 +52,11 @@ export class Chart {
     const rows = this.series.map((one) => buckets(this.memory, step, one));
     stack(rows, this.series);
     const scale = this.logarithmic ? logarithmicScale(rows, plot) : linearScale(rows, plot, this.floor);
-    grid(context, colours, plot, scale, this.format);
+    grid(context, colours, plot, scale);
     for (let place = rows.length - 1; place >= 0; place -= 1) {
       curve(context, plot, scale, rows[place], { ...this.series[place], colour: colours[this.series[place].colour] }, colours);
     }
+    scaleWords(context, colours, plot, scale, this.format);
     timeWords(context, colours, width, height);
     hair(context, colours, plot, this.memory);
   }
@@ -130,19 +133,26 @@ function niceAbove(value) {
   return [1, 1.6, 2, 3, 4, 5, 6, 8, 10].find((nice) => nice * power >= value) * power;
 }
 
-function grid(context, colours, plot, scale, format) {
-  context.font = `${0.72 * colours.rem}px ${colours.font}`;
-  context.textAlign = "right";
-  context.textBaseline = "top";
-  for (const mark of scale.marks) {
-    const y = Math.round(scale.y(mark)) + 0.5;
-    context.fillStyle = colours.line;
-    context.fillRect(0, y - 0.5, plot.width, 1);
-    context.fillStyle = colours.quiet;
-    context.fillText(format(mark), plot.width - 2, y + 3);
-  }
+function grid(context, colours, plot, scale) {
   context.fillStyle = colours.line;
+  for (const mark of scale.marks) context.fillRect(0, Math.round(scale.y(mark)), plot.width, 1);
   context.fillRect(0, plot.bottom, plot.width, 1);
+}
+
+/** Over the curves, with a rim of the ground: a curve must not strike a number out. */
+function scaleWords(context, colours, plot, scale, format) {
+  context.font = `${0.72 * colours.rem}px ${colours.font}`;
+  context.textAlign = "left";
+  context.textBaseline = "top";
+  context.lineJoin = "round";
+  context.lineWidth = 4;
+  for (const mark of scale.marks) {
+    const y = Math.round(scale.y(mark)) + 3;
+    context.strokeStyle = colours.panel;
+    context.strokeText(format(mark), 1, y);
+    context.fillStyle = colours.quiet;
+    context.fillText(format(mark), 1, y);
+  }
 }
 
 function curve(context, plot, scale, row, one, colours) {
@@ -195,9 +205,11 @@ export function timeWords(context, colours, width, height) {
   context.font = `${0.72 * colours.rem}px ${colours.font}`;
   context.fillStyle = colours.quiet;
   context.textBaseline = "bottom";
-  for (const [share, words, align] of [[0, "15 min ago", "left"], [1 / 3, "10", "center"], [2 / 3, "5", "center"], [1, "now", "right"]]) {
+  const roomy = width > ROOMY;
+  const words = [[0, roomy ? "15 min ago" : "15 min", "left"], [1 / 3, "10", "center"], [2 / 3, "5", "center"], [1, "now", "right"]];
+  for (const [share, word, align] of words) {
     context.textAlign = align;
-    context.fillText(words, share * width, height);
+    context.fillText(word, share * width, height);
   }
 }
 

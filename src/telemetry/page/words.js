@@ -4,6 +4,9 @@ const NOTHING = "–";
 
 const known = (number) => typeof number === "number" && Number.isFinite(number);
 
+/** Whole numbers stand without a fraction: 10 ms, not 10.0 ms. */
+const rounded = (number, digits) => (Number.isInteger(number) ? number : number.toPrecision(digits));
+
 /** A count or a rate: 7, 1,204, 48.2k, 3.10M; below 10 a rate keeps one decimal. */
 export function count(number) {
   if (!known(number)) return NOTHING;
@@ -16,8 +19,8 @@ export function count(number) {
 export function duration(us) {
   if (!known(us)) return NOTHING;
   if (us < 1000) return `${Math.round(us)} µs`;
-  if (us < 1e6) return `${(us / 1e3).toPrecision(us < 1e4 ? 2 : 3)} ms`;
-  return `${(us / 1e6).toPrecision(3)} s`;
+  if (us < 1e6) return `${rounded(us / 1e3, us < 1e4 ? 2 : 3)} ms`;
+  return `${rounded(us / 1e6, 3)} s`;
 }
 
 export function bytes(number) {
