@@ -1,5 +1,6 @@
 //! A browser of a test's own: started for it, asked in JavaScript, and audited at its end.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -19,6 +20,8 @@ use crate::harness::PATIENCE;
 pub(crate) struct Browser {
     client: Client,
     origin: String,
+    /// What the network did: chromedriver tells it once.
+    seen: RefCell<Vec<Value>>,
     /// Ends with it.
     _driver: Driver,
 }
@@ -47,7 +50,8 @@ impl Starter {
     pub(crate) async fn open_with(self, origin: &str, script: &str) -> Browser {
         let driver = Driver::start().await;
         let client = driver.session().await;
-        let browser = Browser { client, origin: origin.to_owned(), _driver: driver };
+        let browser =
+            Browser { client, origin: origin.to_owned(), seen: RefCell::default(), _driver: driver };
         browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
         browser.client.goto(origin).await.expect("the page loads");
         browser
@@ -104,7 +108,7 @@ impl Browser {
         self.client.screenshot().await.expect("a screenshot")
     }
 
-    /// Frames of the page's websocket so far: what it sent, or what it got.
+    /// Frames of the page's websocket since the last look: what it sent, or what it got.
     pub(crate) async fn frames(&self, direction: &str) -> Vec<String> {
         let events = self.network().await;
         let frames =
@@ -124,7 +128,8 @@ impl Browser {
             .filter(|message| !on_purpose.iter().any(|known| message.contains(known)))
             .collect();
         assert!(unexpected.is_empty(), "on the console: {unexpected:#?}");
-        let asked: Vec<_> = self.network().await.iter().filter_map(requested).collect();
+        self.network().await;
+        let asked: Vec<_> = self.seen.borrow().iter().filter_map(requested).collect();
         assert!(
             asked.iter().any(|url| url.ends_with("/page/page.js")),
             "the audit saw no request: {asked:?}"
@@ -142,6 +147,7 @@ impl Browser {
         let messages = entries.iter().filter_map(|entry| entry["message"].as_str());
         let parsed = messages.filter_map(|text| serde_json::from_str::<Value>(text).ok());
         let events: Vec<_> = parsed.map(|message| message["message"].clone()).collect();
+        self.seen.borrow_mut().extend(events.iter().cloned());
         events
     }
 

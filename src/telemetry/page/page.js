@@ -58,7 +58,8 @@ function take(message) {
 function begin(snapshot) {
   Object.assign(model, { topology: snapshot.topology, process: snapshot.process, config: snapshot.config, bounds: snapshot.latency_bounds_us });
   events.reset(snapshot.events);
-  tick(snapshot);
+  // In its first second the balancer has no numbers yet.
+  if (snapshot.totals) tick(snapshot);
   socket.send({ type: "history", id: 1, series: "total", step: "1s", steps: SECONDS });
   log.begin();
 }

@@ -14,7 +14,7 @@ export function showSetup({ tick, config, process }) {
     ["Up for", span(tick.uptime_ms), day(process.started_ms)],
     ["Driver", process.driver_reason ? `${process.driver} (${process.driver_reason})` : process.driver],
     ["Workers", `${process.workers}${skew(tick.totals.connections_by_worker)}`],
-    ["Connections", `${count(tick.totals.connections)}, ${count(tick.totals.connects_per_s)} to nodes a second`],
+    ["Connections", `${count(tick.totals.connections)}, ${count(tick.totals.connects_per_s)} new a second`],
     ["In, out", `${bytes(tick.totals.bytes_in_per_s)}/s, ${bytes(tick.totals.bytes_out_per_s)}/s`],
     ["Requests", `${count(tick.totals.requests_total)}, of which ${count(tick.totals.errors_total)} failed`],
     ["Retries", `${count(tick.totals.retries_total)}, ${count(tick.totals.retries_per_s)} a second`],
