@@ -3,12 +3,15 @@
 import { drawing, element, keep, mark, say } from "./elements.js";
 import { count } from "./words.js";
 
-const [WIDTH_MIN, HEIGHT_MIN, ROW, GAP, HEAD] = [600, 240, 28, 8, 28];
+const [HEIGHT_MIN, ROW, GAP, HEAD] = [240, 28, 8, 28];
 const COLUMNS = ["Clients", "Listeners", "Routes", "Backends", "Nodes"];
 /** The parts of the width that the boxes of each column take; bands have the rest. Addresses are the longest. */
 const SHARES = [0.09, 0.13, 0.18, 0.14, 0.25];
 /** CSS pixels of an average letter of a label. */
 const LETTER = 6.6;
+/** Below this width only the last columns are shown, from routes on: there is no room to read five. */
+const NARROW = 560;
+const NARROW_FIRST = 2;
 /** A box as tall as this has its number below its name. */
 const TWO_LINES = 48;
 /** Boxes of a column; the rest is one box that says how many they are. */
@@ -30,10 +33,16 @@ export class Topology {
 
   show(topology, tick) {
     this.last = [topology, tick];
-    const { columns, links } = graph(topology, tick);
-    const width = Math.max(WIDTH_MIN, this.parent.clientWidth);
-    const height = place(columns, links, width);
-    this.heads.forEach((head, column) => mark(head, "x", left(column, width)));
+    const width = this.parent.clientWidth;
+    const plan = new Plan(width);
+    const all = graph(topology, tick);
+    const columns = all.columns.slice(plan.first);
+    const links = all.links.filter((link) => link.from.column >= plan.first);
+    const height = place(columns, links, plan);
+    this.heads.forEach((head, column) => {
+      mark(head, "x", plan.left(column));
+      mark(head, "visibility", column < plan.first ? "hidden" : "visible");
+    });
     mark(this.root, "width", width);
     mark(this.root, "height", height);
     keep(this.bands, links, (link) => `${link.from.key} ${link.to.key}`, band, (node, link) => bend(node, link));
@@ -53,11 +62,24 @@ export class Topology {
 
 const sum = (shares) => shares.reduce((all, share) => all + share, 0);
 
-const wide = (column, width) => width * SHARES[column];
+/** Where the columns stand in a width. Bands between two columns are all of one length. */
+class Plan {
+  constructor(width) {
+    this.first = width < NARROW ? NARROW_FIRST : 0;
+    this.width = width;
+    this.stretch = sum(SHARES) / sum(SHARES.slice(this.first));
+  }
 
-/** Bands between two columns are all of one length. */
-const left = (column, width) =>
-  width * (sum(SHARES.slice(0, column)) + (column * (1 - sum(SHARES))) / (COLUMNS.length - 1));
+  wide(column) {
+    return this.width * SHARES[column] * this.stretch;
+  }
+
+  left(column) {
+    const boxes = sum(SHARES.slice(this.first, Math.max(this.first, column))) * this.stretch;
+    const bands = ((column - this.first) * (1 - sum(SHARES))) / (COLUMNS.length - 1 - this.first);
+    return this.width * (boxes + Math.max(0, bands));
+  }
+}
 
 function graph(topology, tick) {
   const columns = COLUMNS.map(() => new Map());
@@ -126,17 +148,17 @@ function shorten(columns, links) {
 }
 
 /** Gives every box its place and every band its two ends; returns the height. */
-function place(columns, links, width) {
+function place(columns, links, plan) {
   const rows = Math.max(...columns.map((boxes) => boxes.length));
   const height = Math.max(HEIGHT_MIN, HEAD + rows * (ROW + GAP) + 40);
-  const total = Math.max(1e-9, columns[0][0].rate);
+  const total = Math.max(1e-9, sum(columns[0].map((box) => box.rate)));
   for (const boxes of columns) {
     const free = height - HEAD - boxes.length * (ROW + GAP);
     let y = HEAD;
     const most = Math.max(total, sum(boxes.map((box) => box.rate)));
     for (const box of boxes) {
-      box.x = left(box.column, width);
-      box.width = wide(box.column, width);
+      box.x = plan.left(box.column);
+      box.width = plan.wide(box.column);
       box.height = ROW + (box.rate / most) * free;
       box.y = y;
       box.in_at = box.out_at = y;
