@@ -39,6 +39,9 @@ fn it_fits_from_a_phone_to_a_wall_in_both_themes() {
                 std::fs::write(file, browser.picture().await).unwrap();
             }
         }
+        browser.shape(1280, 640, 1, "dark").await;
+        browser.click("tr.node .quick").await;
+        std::fs::write(folder.join("monitor-drain.png"), browser.picture().await).unwrap();
         browser.finish(&[]).await;
     });
 }
