@@ -77,7 +77,7 @@ impl Browser {
     pub(crate) async fn click(&self, selector: &str) {
         self.run(&format!("document.querySelector({selector:?}).scrollIntoView({{ block: 'center' }})"))
             .await;
-        let found = self.client.wait_for_find(Locator::Css(selector)).await;
+        let found = self.client.wait().for_element(Locator::Css(selector)).await;
         let element = found.unwrap_or_else(|error| panic!("{selector}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
