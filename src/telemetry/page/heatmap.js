@@ -49,7 +49,7 @@ export class Heatmap {
     if (!by || !this.layout) return;
     event.preventDefault();
     const { step, low, high } = this.layout;
-    const from = this.chosen ?? { end: align(this.memory.now, step) - step, bucket: Math.round((low + high) / 2) };
+    const from = this.chosen ?? { end: align(this.memory.now, step), bucket: Math.round((low + high) / 2) };
     const end = from.end + by[0] * step;
     if (end > this.memory.now + step || end <= this.memory.now - SECONDS) return;
     this.#choose({ end, bucket: Math.max(low, Math.min(high, from.bucket + by[1])) });

@@ -12,7 +12,7 @@ const PRESETS = [["Every line", ""], ["Errors", "status>=500"], ["Client errors"
 export class Log {
   /** `send` is the socket's, `tell` says something in passing, `address(listener)` is where a client would connect. */
   constructor({ send, tell, address }) {
-    Object.assign(this, { send, tell, address, lines: [], filter: "", paused: false, past: null, seen: false, next: 0, asked: false, behind: 0 });
+    Object.assign(this, { send, tell, address, lines: [], filter: "", paused: false, past: null, seen: false, next: 0, asked: false, behind: 0, pending: 0 });
     at("log_form").addEventListener("submit", (event) => { event.preventDefault(); this.follow(at("filter").value); });
     at("pause").addEventListener("click", () => this.pause(!this.paused));
     at("back").addEventListener("click", () => this.follow(this.filter));
@@ -23,6 +23,7 @@ export class Log {
 
   /** After the socket opened: the server knows no filter yet. */
   begin() {
+    this.pending = 0;
     if (this.seen) this.#subscribe();
   }
 
@@ -62,11 +63,12 @@ export class Log {
     if (message.type === "log") this.#arrive(message);
     if (message.type === "logs" && message.id === this.past?.id) this.#recalled(message);
     if (message.type === "error" && ["bad_filter", "too_many_filters"].includes(message.code)) this.#refused(message);
-    if (message.type === "following") at("filter_error").hidden = true;
+    if (message.type === "following" && message.filter !== null) this.#followed();
   }
 
   #arrive({ lines, left_out }) {
-    if (this.past) return;
+    // Lines that were under way when the filter changed are those of the one before.
+    if (this.past || this.pending > 0) return;
     if (this.paused || this.#reading()) {
       this.behind += lines.length + left_out;
       this.#ask();
@@ -98,7 +100,13 @@ export class Log {
     this.#ask();
   }
 
-  #refused({ message, hint, at: place }) {
+  #followed() {
+    this.pending = Math.max(0, this.pending - 1);
+    at("filter_error").hidden = true;
+  }
+
+  #refused({ message, hint, at: place, id }) {
+    if (id === null) this.pending = Math.max(0, this.pending - 1);
     const error = at("filter_error");
     error.hidden = false;
     say(error, [message, hint].filter(Boolean).join(" "));
@@ -115,7 +123,7 @@ export class Log {
   }
 
   #subscribe() {
-    this.send({ type: "follow", filter: this.filter });
+    if (this.send({ type: "follow", filter: this.filter })) this.pending += 1;
   }
 
   #press() {

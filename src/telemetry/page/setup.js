@@ -1,7 +1,7 @@
 // The configuration in force, its last reload and what that changed, and the process.
 
 import { at, element, icon, mark, say } from "./elements.js";
-import { bytes, count, day, percent, span } from "./words.js";
+import { bytes, count, day, exact, percent, span } from "./words.js";
 
 const HASH_SHOWN = 12;
 
@@ -16,8 +16,8 @@ export function showSetup({ tick, config, process }) {
     ["Workers", `${process.workers}${skew(tick.totals.connections_by_worker)}`],
     ["Connections", `${count(tick.totals.connections)}, ${count(tick.totals.connects_per_s)} new a second`],
     ["In, out", `${bytes(tick.totals.bytes_in_per_s)}/s, ${bytes(tick.totals.bytes_out_per_s)}/s`],
-    ["Requests", `${count(tick.totals.requests_total)}, of which ${count(tick.totals.errors_total)} failed`],
-    ["Retries", `${count(tick.totals.retries_total)}, ${count(tick.totals.retries_per_s)} a second`],
+    ["Requests", `${exact(tick.totals.requests_total)}, of which ${exact(tick.totals.errors_total)} failed`],
+    ["Retries", `${exact(tick.totals.retries_total)}, ${count(tick.totals.retries_per_s)} a second`],
     ["Viewers", `${tick.viewers}`],
     ["Not told", dropped(tick.totals.dropped)],
   ]);

@@ -16,6 +16,9 @@ export function count(number) {
   return Math.round(number).toLocaleString("en");
 }
 
+/** Every digit: for what is read once, not watched. */
+export const exact = (number) => (known(number) ? number.toLocaleString("en") : NOTHING);
+
 export function duration(us) {
   if (!known(us)) return NOTHING;
   if (us < 1000) return `${Math.round(us)} µs`;
