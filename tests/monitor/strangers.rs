@@ -25,6 +25,8 @@ fn every_string_from_outside_stays_text() {
     with_browser("strangers::every_string_from_outside_stays_text", |browser| async {
         let scene = Scene::start();
         let browser = browser.open_with(&scene.url(), EVERYTHING_IS_HOSTILE).await;
+        let reload = "fetch('/api/v1/reload', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })";
+        browser.run(reload).await;
         for part in [
             "#nodes .name b",
             "#nodes .why span",

@@ -2,6 +2,7 @@
 
 import { at, element, say } from "./elements.js";
 import { authorization } from "./socket.js";
+import { whole } from "./words.js";
 
 export class Change {
   constructor(tell) {
@@ -76,9 +77,9 @@ async function call(method, path, body = {}) {
     const headers = { "content-type": "application/json", ...authorization() };
     const answer = await fetch(path, { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(30000) });
     const said = await answer.json().catch(() => ({}));
-    if (answer.ok) return { ok: true, text: said.text ?? "Done." };
+    if (answer.ok) return { ok: true, text: whole(said.text ?? "Done") };
     const error = said.error ?? { message: `The answer was ${answer.status}.` };
-    return { ok: false, text: [error.message, error.hint].filter(Boolean).join(" ") };
+    return { ok: false, text: [error.message, error.hint].map(whole).join(" ") };
   } catch {
     return { ok: false, text: "The balancer did not answer: nothing is known to have changed." };
   }

@@ -3,7 +3,6 @@
 import { Canvas } from "./canvas.js";
 import { point, pointed, watch } from "./cursor.js";
 import { element, say } from "./elements.js";
-import { SECONDS } from "./memory.js";
 import { palette } from "./palette.js";
 import { clock } from "./words.js";
 
@@ -48,7 +47,7 @@ export class Chart {
   #draw(context, width, height) {
     const colours = palette();
     const plot = { top: HEAD, bottom: height - FOOT, width };
-    const step = Math.max(1, Math.ceil((SECONDS * GRAIN) / width));
+    const step = Math.max(1, Math.ceil((this.memory.span * GRAIN) / width));
     const rows = this.series.map((one) => buckets(this.memory, step, one));
     stack(rows, this.series);
     const scale = this.logarithmic ? logarithmicScale(rows, plot) : linearScale(rows, plot, this.floor);
@@ -57,7 +56,7 @@ export class Chart {
       curve(context, plot, scale, rows[place], { ...this.series[place], colour: colours[this.series[place].colour] }, colours);
     }
     scaleWords(context, colours, plot, scale, this.format);
-    timeWords(context, colours, width, height);
+    timeWords(context, colours, width, height, this.memory.span);
     hair(context, colours, plot, this.memory);
   }
 }
@@ -66,7 +65,7 @@ export class Chart {
 export function listen(node, memory) {
   node.addEventListener("pointermove", (event) => {
     const share = event.offsetX / node.clientWidth;
-    point(Math.round(memory.now - (1 - share) * (SECONDS - 1)));
+    point(Math.round(memory.now - (1 - share) * (memory.span - 1)));
   });
   node.addEventListener("pointerleave", () => point(null));
   node.addEventListener("blur", () => point(null));
@@ -75,11 +74,11 @@ export function listen(node, memory) {
     if (!by) return;
     event.preventDefault();
     const next = (pointed() ?? memory.now) + by * (event.shiftKey ? 30 : 5);
-    point(Math.max(memory.now - SECONDS + 1, Math.min(memory.now, next)));
+    point(Math.max(memory.now - memory.span + 1, Math.min(memory.now, next)));
   });
 }
 
-export const placeOf = (second, memory, width) => ((second - memory.now + SECONDS - 1) / (SECONDS - 1)) * width;
+export const placeOf = (second, memory, width) => ((second - memory.now + memory.span - 1) / (memory.span - 1)) * width;
 
 function swatch(one) {
   return element("i", { class: `swatch ${one.colour} ${one.dashed ? "dashed" : ""}`, "aria-hidden": "true" });
@@ -88,7 +87,8 @@ function swatch(one) {
 /** One value for every `step` seconds: the mean of a flow, the worst of a duration; null where nothing is known. */
 function buckets(memory, step, one) {
   const values = [];
-  for (let end = memory.now; end > memory.now - SECONDS; end -= step) {
+  const first = memory.now - memory.span;
+  for (let end = memory.now; end > first; end -= step) {
     let [sum, most, seen] = [0, null, 0];
     for (let second = end; second > end - step; second -= 1) {
       const entry = memory.at(second);
@@ -201,12 +201,14 @@ function line(context, one) {
   context.setLineDash([]);
 }
 
-export function timeWords(context, colours, width, height) {
+export function timeWords(context, colours, width, height, span) {
   context.font = `${0.72 * colours.rem}px ${colours.font}`;
   context.fillStyle = colours.quiet;
   context.textBaseline = "bottom";
-  const roomy = width > ROOMY;
-  const words = [[0, roomy ? "15 min ago" : "15 min", "left"], [1 / 3, "10", "center"], [2 / 3, "5", "center"], [1, "now", "right"]];
+  const begin = width > ROOMY ? `${span / 60} min ago` : `${span / 60} min`;
+  const between = [10, 5, 1].filter((minutes) => minutes * 60 < span && span <= minutes * 180);
+  const inner = between.map((minutes) => [1 - (minutes * 60) / span, String(minutes), "center"]);
+  const words = [[0, begin, "left"], ...inner, [1, "now", "right"]];
   for (const [share, word, align] of words) {
     context.textAlign = align;
     context.fillText(word, share * width, height);

@@ -4,7 +4,6 @@ import { Canvas } from "./canvas.js";
 import { FOOT, hair, listen, placeOf, timeWords } from "./chart.js";
 import { watch } from "./cursor.js";
 import { at, element, icon, keep, say } from "./elements.js";
-import { SECONDS } from "./memory.js";
 import { palette } from "./palette.js";
 import { clock, count } from "./words.js";
 
@@ -77,12 +76,12 @@ export class Events {
     for (const event of this.#decisions(name)) flag(context, event, placeOf(event.at_ms / 1000, this.memory, width), plot, colours);
     context.fillStyle = colours.line;
     context.fillRect(0, plot.bottom, width, 1);
-    timeWords(context, colours, width, height);
+    timeWords(context, colours, width, height, this.memory.span);
     hair(context, colours, plot, this.memory);
   }
 
   #decisions(name) {
-    const from = (this.memory.now - SECONDS) * 1000;
+    const from = (this.memory.now - this.memory.span) * 1000;
     return this.all.filter((event) => event.kind === "scale" && event.backend === name && event.at_ms > from);
   }
 
@@ -91,8 +90,8 @@ export class Events {
     const seen = [...this.memory.fleet(name)].map(([second, scaling]) => [second, scaling.running]);
     const first = seen[0]?.[0] ?? this.memory.now;
     const told = this.#decisions(name).filter((event) => event.at_ms / 1000 < first && Number.isFinite(event.inputs?.to));
-    const before = told.length ? [[this.memory.now - SECONDS + 1, told[0].inputs.from ?? told[0].inputs.to]]
-      : seen.length ? [[this.memory.now - SECONDS + 1, seen[0][1]]] : [];
+    const before = told.length ? [[this.memory.now - this.memory.span + 1, told[0].inputs.from ?? told[0].inputs.to]]
+      : seen.length ? [[this.memory.now - this.memory.span + 1, seen[0][1]]] : [];
     return [...before, ...told.map((event) => [event.at_ms / 1000, event.inputs.to]), ...seen];
   }
 }

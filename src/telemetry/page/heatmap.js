@@ -5,7 +5,6 @@ import { Canvas } from "./canvas.js";
 import { FOOT, hair, timeWords } from "./chart.js";
 import { point, watch } from "./cursor.js";
 import { say } from "./elements.js";
-import { SECONDS } from "./memory.js";
 import { palette } from "./palette.js";
 import { clock, duration, some } from "./words.js";
 
@@ -51,7 +50,7 @@ export class Heatmap {
     const { step, low, high } = this.layout;
     const from = this.chosen ?? { end: align(this.memory.now, step), bucket: Math.round((low + high) / 2) };
     const end = from.end + by[0] * step;
-    if (end > this.memory.now + step || end <= this.memory.now - SECONDS) return;
+    if (end > this.memory.now + step || end <= this.memory.now - this.memory.span) return;
     this.#choose({ end, bucket: Math.max(low, Math.min(high, from.bucket + by[1])) });
   }
 
@@ -88,13 +87,13 @@ export class Heatmap {
     const { step, low, high, rows, plot } = this.layout;
     const node = this.canvas.node;
     if (event.offsetY > plot.bottom) return null;
-    const second = this.memory.now - (1 - event.offsetX / node.clientWidth) * SECONDS;
+    const second = this.memory.now - (1 - event.offsetX / node.clientWidth) * this.memory.span;
     const row = Math.floor((plot.bottom - event.offsetY) / ((plot.bottom - plot.top) / rows));
     return { end: align(second, step), bucket: Math.max(low, Math.min(high, low + row)) };
   }
 
   #lay(width, height) {
-    const step = Math.ceil((SECONDS * CELL) / width);
+    const step = Math.ceil((this.memory.span * CELL) / width);
     const cells = gather(this.memory, step);
     const used = [...cells.values()].flatMap((column) => [...column.keys()]);
     let [low, high] = [Math.min(...used, this.bounds.length), Math.max(...used, 0)];
@@ -114,14 +113,14 @@ export class Heatmap {
     const colours = palette();
     const { plot, rows, step, cells } = this.layout;
     const tall = (plot.bottom - plot.top) / rows;
-    const wide = (step / SECONDS) * width;
+    const wide = (step / this.memory.span) * width;
     for (const [end, column] of cells) {
-      const x = width - ((this.memory.now - end + step) / SECONDS) * width;
+      const x = width - ((this.memory.now - end + step) / this.memory.span) * width;
       for (const [bucket, count] of column) this.#paint(context, colours, { x, wide, tall, bucket, count });
     }
     this.#scale(context, colours, tall);
-    timeWords(context, colours, width, height);
-    hair(context, colours, plot, { now: this.memory.now });
+    timeWords(context, colours, width, height, this.memory.span);
+    hair(context, colours, plot, this.memory);
     if (this.chosen) this.#ring(context, colours, wide, tall, width);
   }
 
@@ -158,7 +157,7 @@ export class Heatmap {
 
   #ring(context, colours, wide, tall, width) {
     const { plot, low, step } = this.layout;
-    const x = width - ((this.memory.now - this.chosen.end + step) / SECONDS) * width;
+    const x = width - ((this.memory.now - this.chosen.end + step) / this.memory.span) * width;
     const y = plot.bottom - (this.chosen.bucket - low + 1) * tall;
     context.strokeStyle = colours.text;
     context.lineWidth = 2;
@@ -171,7 +170,7 @@ const align = (second, step) => Math.ceil(second / step) * step;
 
 function gather(memory, step) {
   const cells = new Map();
-  for (let second = memory.now - SECONDS + 1; second <= memory.now; second += 1) {
+  for (let second = memory.now - memory.span + 1; second <= memory.now; second += 1) {
     const column = memory.at(second)?.latency;
     if (!column) continue;
     const end = align(second, step);

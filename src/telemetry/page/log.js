@@ -2,7 +2,7 @@
 
 import { curl } from "./curl.js";
 import { at, element, icon, keep, say } from "./elements.js";
-import { classOf, clock, duration } from "./words.js";
+import { classOf, clock, duration, whole } from "./words.js";
 
 const KEPT_MAX = 400;
 const SHOWN_MAX = 150;
@@ -109,7 +109,7 @@ export class Log {
     if (id === null) this.pending = Math.max(0, this.pending - 1);
     const error = at("filter_error");
     error.hidden = false;
-    say(error, [message, hint].filter(Boolean).join(" "));
+    say(error, [message, hint].map(whole).join(" "));
     const field = at("filter");
     if (!this.past && place !== null && document.activeElement === field) field.setSelectionRange(place, field.value.length);
   }

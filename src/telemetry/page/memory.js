@@ -1,6 +1,8 @@
 // What the page remembers: the last 15 minutes, a place a second. It is filled from `history` once, then by ticks.
 
 export const SECONDS = 900;
+/** What charts show: a young balancer does not fill 15 minutes, and a stripe at the edge shows nothing. */
+const SPANS = [120, 300, 600, SECONDS];
 const CLASSES = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 const SPARK_SECONDS = 60;
 
@@ -46,7 +48,13 @@ export class Memory {
     this.#trim();
   }
 
-  /** What is known of the second `back` places before the last; undefined for a gap. */
+  /** How many seconds the charts show. */
+  get span() {
+    const known = this.now - Math.min(this.now, ...this.seconds.keys()) + 1;
+    return SPANS.find((span) => span >= known) ?? SECONDS;
+  }
+
+  /** What is known of a second; undefined for a gap. */
   at(second) {
     return this.seconds.get(second);
   }

@@ -1,7 +1,7 @@
 // The table of nodes, a group for each backend: state, why, what next, numbers, and what can be done about it.
 
 import { at, drawing, element, icon, keep, mark, say } from "./elements.js";
-import { count, duration, percent, some, span } from "./words.js";
+import { count, duration, percent, some, span, whole } from "./words.js";
 
 const COLUMNS = 10;
 const [SPARK_WIDTH, SPARK_HEIGHT] = [72, 20];
@@ -74,8 +74,8 @@ export class Nodes {
     mark(state.querySelector("use"), "href", `#i-${known(node.state)}`);
     say(state.children[1].children[0], node.state);
     say(state.children[1].children[1], span(Date.now() - node.since_ms));
-    say(why.children[0], node.reason);
-    say(why.children[1], node.next);
+    say(why.children[0], whole(node.reason));
+    say(why.children[1], whole(node.next));
     const numbers = [[weight, node.weight], [rps, count(node.rps)], [p99, duration(node.p99_us)],
       [errors, count(node.errors_per_s)], [cpu, percent(node.cpu_percent)],
       [flight, node.queued ? `${count(node.in_flight)} + ${count(node.queued)} queued` : count(node.in_flight)]];

@@ -1,6 +1,6 @@
 // The state of everything in one sentence: what is worst is said first.
 
-import { count, duration, percent, some } from "./words.js";
+import { count, duration, percent, some, whole } from "./words.js";
 
 const WINDOW_SECONDS = 10;
 const FAILING_SHARE = 0.01;
@@ -33,7 +33,7 @@ function problems(tick, memory) {
   if (out.length > 0) {
     const [first] = out;
     found.push({ level: "warning", short: `${some(out.length, "node")} out`,
-      text: `${out.length} of ${tick.nodes.length} nodes ${out.length === 1 ? "is" : "are"} out. ${first.address} of ${first.backend} is ${first.state}: ${ended(first.reason)}` });
+      text: `${out.length} of ${tick.nodes.length} nodes ${out.length === 1 ? "is" : "are"} out. ${first.address} of ${first.backend} is ${first.state}: ${whole(first.reason)}` });
   }
   if (tick.totals.queued > 0) {
     found.push({ level: "warning", short: `${count(tick.totals.queued)} queued`, text: `${some(tick.totals.queued, "request")} ${tick.totals.queued === 1 ? "waits" : "wait"} for a node.` });
@@ -69,5 +69,3 @@ function blame(tick) {
   const worst = [...tick.nodes].sort((a, b) => b.errors_per_s - a.errors_per_s)[0];
   return worst?.errors_per_s > 0 ? `, most of them from ${worst.address} of ${worst.backend}` : "";
 }
-
-const ended = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);

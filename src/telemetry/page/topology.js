@@ -38,7 +38,9 @@ export class Topology {
     const all = graph(topology, tick);
     const columns = all.columns.slice(plan.first);
     const links = all.links.filter((link) => link.from.column >= plan.first);
-    const height = place(columns, links, plan);
+    this.parent.style.minHeight = `${needed(columns)}px`;
+    const height = Math.max(needed(columns), this.parent.clientHeight);
+    place(columns, links, plan, height);
     this.heads.forEach((head, column) => {
       mark(head, "x", plan.left(column));
       mark(head, "visibility", column < plan.first ? "hidden" : "visible");
@@ -147,10 +149,13 @@ function shorten(columns, links) {
   return { columns: shown, links: [...merged.values()] };
 }
 
-/** Gives every box its place and every band its two ends; returns the height. */
-function place(columns, links, plan) {
-  const rows = Math.max(...columns.map((boxes) => boxes.length));
-  const height = Math.max(HEIGHT_MIN, HEAD + rows * (ROW + GAP) + 40);
+/** As tall as the fullest column needs. */
+function needed(columns) {
+  return Math.max(HEIGHT_MIN, HEAD + Math.max(...columns.map((boxes) => boxes.length)) * (ROW + GAP) + 40);
+}
+
+/** Gives every box its place and every band its two ends. */
+function place(columns, links, plan, height) {
   const total = Math.max(1e-9, sum(columns[0].map((box) => box.rate)));
   for (const boxes of columns) {
     const free = height - HEAD - boxes.length * (ROW + GAP);
@@ -168,6 +173,8 @@ function place(columns, links, plan) {
     const slack = (height - y) / 2;
     for (const box of boxes) { box.y += Math.max(0, slack); box.in_at = box.out_at = box.y; }
   }
+  // In the order of what they lead to, bands of one box do not cross.
+  links.sort((a, b) => a.from.y - b.from.y || a.to.y - b.to.y);
   for (const link of links) {
     const widths = [link.from, link.to].map((box) => (box.rate > 0 ? link.rate * box.scale : 0));
     link.start = { y: link.from.out_at, wide: widths[0] };
@@ -175,7 +182,6 @@ function place(columns, links, plan) {
     link.from.out_at += widths[0];
     link.to.in_at += widths[1];
   }
-  return height;
 }
 
 const band = () => drawing("path", { class: "band" }, drawing("title"));

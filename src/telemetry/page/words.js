@@ -51,6 +51,13 @@ export function span(ms) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+/** What the balancer says begins small and ends open: here it stands alone. */
+export function whole(text) {
+  if (!text) return "";
+  const begun = text[0].toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 
 export const day = (ms) => new Date(ms).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
