@@ -1,10 +1,16 @@
 //! The command line: one file a subcommand.
 
+pub mod admin_client;
 pub mod check;
 pub mod demo;
 pub mod demo_node;
+pub mod nodes;
+pub mod orders;
 pub mod run;
 pub mod schema;
+mod table;
+pub mod top;
+pub mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +43,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the nodes of a running balancer: state, why, load
+    Nodes(admin_client::Access),
+    /// Take a node out of rotation; what it has in flight finishes
+    Drain(orders::Drain),
+    /// Set how many nodes a backend has that the balancer starts itself
+    Scale(orders::Scale),
+    /// Watch a running balancer live
+    Top(admin_client::Access),
+    /// Say where a request would go, and why
+    Why(why::Args),
+    /// Make a running balancer read its configuration again
+    Reload(admin_client::Access),
     /// Print the JSON schema of the configuration file
     Schema,
     /// One node of the demo
@@ -51,6 +69,12 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::Demo(args) => demo::run(&args),
             Command::Check { config, json } => check::run(config, json),
+            Command::Nodes(access) => nodes::run(&access),
+            Command::Drain(args) => orders::drain(&args),
+            Command::Scale(args) => orders::scale(&args),
+            Command::Top(access) => top::run(&access),
+            Command::Why(args) => why::run(&args),
+            Command::Reload(access) => orders::reload(&access),
             Command::Schema => schema::run(),
             Command::DemoNode(args) => demo_node::run(&args),
         }

@@ -2,3 +2,7 @@
 
 pub mod dns;
 pub mod registry;
+pub mod reload;
+
+mod names;
+mod probe;

@@ -5,10 +5,13 @@
 pub mod access;
 pub mod balance;
 pub mod fault;
+pub mod health;
 pub mod http1;
 pub mod latency_scale;
 pub mod limits;
 pub mod log_filter;
 pub mod message;
+pub mod outlier;
 pub mod path;
 pub mod route;
+pub mod slow_start;

@@ -16,14 +16,16 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Settings;
 use crate::config::settings::DriverChoice;
-use crate::control::registry::first_snapshot;
+use crate::control::registry::{Wiring, first_snapshot};
+use crate::control::reload::InForce;
+pub use crate::control::reload::Load;
 use crate::dataplane::driver::{Choice, Wanted};
 use crate::dataplane::worker::{self, Assignment, Loads};
 use crate::logic::limits::{ORDERS_WAITING_MAX, REPORTS_MAX};
 use crate::shared::event;
 use crate::shared::log_channel::{LogSender, log_channel};
 use crate::shared::mailbox::{Command, Inbox, Mailbox, mailbox};
-use crate::shared::order::{Fault, Order, Refused, Wish};
+use crate::shared::order::{Order, Wish};
 use crate::shared::report::Report;
 use crate::shared::run_state::{Phase, RunState};
 use crate::shared::snapshot::Published;
@@ -36,8 +38,8 @@ use crate::telemetry::collector::Collector;
 /// After the grace of a drain, how long workers may take to cut what is left.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Balances with these settings until a signal ends it.
-pub fn run(settings: Settings) -> ExitCode {
+/// Balances with these settings until a signal ends it. `load` reads them again; `None` where they came from no file.
+pub fn run(settings: Settings, load: Option<Load>) -> ExitCode {
     let cores = usable_cores();
     let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
     for warning in descriptors::prepare(&settings) {
@@ -52,7 +54,7 @@ pub fn run(settings: Settings) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended =
-        runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), sockets, cores, workers)));
+        runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), load, sockets, cores, workers)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -82,6 +84,7 @@ struct Meeting {
 
 async fn live(
     settings: Arc<Settings>,
+    load: Option<Load>,
     sockets: bind::Sockets,
     cores: Vec<usize>,
     workers: usize,
@@ -107,12 +110,9 @@ async fn live(
         Collector::start(meeting.reports.clone(), meeting.mailboxes.clone(), meeting.published.clone())?;
     let about = about(&meeting.driver, workers, &settings, &addresses);
     banner::print(&about, &meeting.published.current(), admin.as_ref());
-    let (_configuration, configuration) = watch::channel(Configuration {
-        settings: Arc::clone(&settings),
-        hash: config_hash(settings.source.text.as_bytes()),
-        reloaded_ms: None,
-        last_reload: None,
-    });
+    let first = InForce { settings: Arc::clone(&settings), reloaded_ms: None, last: None };
+    let (tell_configuration, configuration) = watch::channel(configuration(&first));
+    let (in_force, newest) = watch::channel(first);
     if let Some(listener) = admin {
         let admin = Admin {
             about,
@@ -131,12 +131,19 @@ async fn live(
         };
         tokio::spawn(admin::serve(listener, admin));
     }
-    tokio::spawn(registry.follow(meeting.published.clone()));
-    tokio::spawn(refuse_all(ordered));
+    tokio::spawn(tell(newest.clone(), tell_configuration));
+    tokio::spawn(registry.run(Wiring {
+        published: meeting.published.clone(),
+        orders: ordered,
+        events,
+        load,
+        in_force,
+    }));
 
     signals.serve_until_told(log.as_ref(), &orders, &mut meeting.workers_end).await;
     run_state.advance(Phase::Draining);
-    drain(&settings, &mut meeting, &mut signals, &run_state).await;
+    let grace = newest.borrow().settings.grace;
+    drain(grace, &mut meeting, &mut signals, &run_state).await;
     bind::remove_unix_sockets(&settings);
     if log.is_some_and(|log| !log.finish()) {
         eprintln!("warning: the access log's target did not take its last lines");
@@ -236,7 +243,7 @@ fn wanted(choice: DriverChoice) -> Wanted {
 }
 
 /// Lets what is in flight finish, for as long as `grace`; a second signal ends the wait.
-async fn drain(settings: &Settings, meeting: &mut Meeting, signals: &mut Signals, run_state: &RunState) {
+async fn drain(grace: Duration, meeting: &mut Meeting, signals: &mut Signals, run_state: &RunState) {
     let send = |command: fn() -> Command| {
         for mailbox in &meeting.mailboxes {
             let _ = mailbox.send(command());
@@ -245,7 +252,7 @@ async fn drain(settings: &Settings, meeting: &mut Meeting, signals: &mut Signals
     send(|| Command::Drain);
     tokio::select! {
         _ = meeting.workers_end.recv() => return,
-        () = tokio::time::sleep(settings.grace) => eprintln!("grace of {:?} is over: cutting what is left", settings.grace),
+        () = tokio::time::sleep(grace) => eprintln!("grace of {grace:?} is over: cutting what is left"),
         () = signals.end() => eprintln!("told again: cutting what is left"),
     }
     run_state.advance(Phase::Stopping);
@@ -253,15 +260,21 @@ async fn drain(settings: &Settings, meeting: &mut Meeting, signals: &mut Signals
     let _ = tokio::time::timeout(STOP_TIMEOUT, meeting.workers_end.recv()).await;
 }
 
-/// Answers every order.
-async fn refuse_all(mut orders: mpsc::Receiver<Order>) {
-    while let Some(order) = orders.recv().await {
-        (order.answer)(Err(Refused {
-            fault: Fault::Unavailable,
-            code: "not_yet",
-            message: "the control plane takes no orders yet".to_owned(),
-            hint: "restart with the configuration that you want".to_owned(),
-        }));
+/// The configuration as telemetry shows it.
+fn configuration(in_force: &InForce) -> Configuration {
+    Configuration {
+        settings: Arc::clone(&in_force.settings),
+        hash: config_hash(in_force.settings.source.text.as_bytes()),
+        reloaded_ms: in_force.reloaded_ms,
+        last_reload: in_force.last.clone(),
+    }
+}
+
+/// Tells telemetry of every other configuration.
+async fn tell(mut newest: watch::Receiver<InForce>, configurations: watch::Sender<Configuration>) {
+    while newest.changed().await.is_ok() {
+        let configuration = configuration(&newest.borrow_and_update());
+        configurations.send_replace(configuration);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
+pub mod clock;
+pub mod conduct;
 pub mod event;
 pub mod log_channel;
 pub mod log_tap;

@@ -14,7 +14,9 @@ use super::problem::{Problem, Problems};
 use super::source::Source;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
+use crate::logic::health::Patience;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::outlier::Policy;
 use crate::logic::route::RouteTable;
 
 /// The whole configuration, finished.
@@ -134,6 +136,51 @@ pub struct BackendSettings {
     pub strategy: Strategy,
     /// At least one.
     pub servers: Vec<Server>,
+    /// How nodes are probed; `None` probes nobody.
+    pub health: Option<HealthSettings>,
+    /// When nodes that fail requests are left out; `None` is never.
+    pub outlier: Option<Policy>,
+    /// How long a node's share grows once it serves; zero is at once.
+    pub slow_start: Duration,
+    /// Below this share of nodes that pass, all are used; in hundredths of a percent.
+    pub panic_threshold: u32,
+}
+
+impl BackendSettings {
+    /// One with these servers, and defaults for the rest.
+    pub fn new(name: Arc<str>, servers: Vec<Server>) -> Self {
+        Self {
+            name,
+            strategy: Strategy::default(),
+            servers,
+            health: None,
+            outlier: None,
+            slow_start: Duration::ZERO,
+            panic_threshold: PANIC_THRESHOLD_DEFAULT,
+        }
+    }
+}
+
+/// `panic_threshold:` where the file says nothing: half.
+pub const PANIC_THRESHOLD_DEFAULT: u32 = 5000;
+
+/// `health:` of a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// What is asked for by GET; `None` is satisfied by a connection.
+    pub path: Option<Box<str>>,
+    /// Between two probes of one node.
+    pub interval: Duration,
+    /// How long a probe may take, connecting included.
+    pub timeout: Duration,
+    /// How many probes in a row are believed.
+    pub patience: Patience,
+    /// Statuses of a good answer, from and to.
+    pub expect: Vec<(u16, u16)>,
+    /// What the body of a good answer holds.
+    pub expect_body: Option<Box<str>>,
+    /// Where the node says how busy its CPU is; see [`crate::logic::health::cpu_reading`].
+    pub agent: Option<Box<str>>,
 }
 
 /// One server of a backend: an address, or a name that the control plane resolves.

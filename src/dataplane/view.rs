@@ -98,7 +98,9 @@ impl LocalBackend {
             .map(|entry| {
                 let known =
                     old.and_then(|old| old.nodes.iter().find(|local| Arc::ptr_eq(&local.node, &entry.node)));
-                known.map_or_else(|| Rc::new(LocalNode::new(Arc::clone(&entry.node))), Rc::clone)
+                let local = known.map_or_else(|| Rc::new(LocalNode::new(Arc::clone(&entry.node))), Rc::clone);
+                local.cut.set(entry.state == NodeState::Down);
+                local
             })
             .collect();
         Self { strategy: shared.strategy, shared, balancer, nodes }
@@ -127,7 +129,7 @@ impl Nodes for Untried<'_> {
     }
 
     fn weight(&self, at: usize) -> u32 {
-        self.backend.shared.nodes[at].weight
+        self.backend.shared.nodes[at].effective
     }
 
     fn in_flight(&self, at: usize) -> u32 {
@@ -135,7 +137,7 @@ impl Nodes for Untried<'_> {
     }
 
     fn usable(&self, at: usize) -> bool {
-        self.backend.shared.nodes[at].state == NodeState::Serving
-            && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
+        let takes = self.backend.shared.takes(at);
+        takes && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
     }
 }

@@ -385,7 +385,12 @@ impl Worker {
             elapsed += STEP;
             let now = self.timers.now();
             if elapsed.as_millis().is_multiple_of(POOL_SWEEP.as_millis()) {
-                self.view().nodes().for_each(|node| node.sweep(now));
+                let view = self.view();
+                view.nodes().for_each(|node| node.sweep(now));
+                // Whoever waits for a node that was taken down looks up, and gives it up.
+                if view.nodes().any(|node| node.cut.get() && node.node.in_flight() > 0) {
+                    self.timers.wake_all();
+                }
             }
             if elapsed < HOUSEKEEPING {
                 continue;
@@ -476,3 +481,6 @@ impl Drop for Admission {
         self.worker.loads.leave(self.listener);
     }
 }
+
+#[cfg(test)]
+mod tests;

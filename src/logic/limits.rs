@@ -193,6 +193,26 @@ pub const LOOKUP_RETRY_MIN: Duration = Duration::from_secs(1);
 /// Where that pause stops growing.
 pub const LOOKUP_RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// How often a name that resolves is looked up again: the system's resolver does not say how long an answer holds.
+pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Probes under way at the same time: each is a socket.
+pub const PROBES_AT_ONCE: usize = 256;
+/// Bytes of the head and of the body of an answer to a probe that are read; a text that is expected must stand there.
+pub const PROBE_BYTES_MAX: usize = 64 * KIB;
+/// Results of probes that may wait for the control plane; then probes wait.
+pub const PROBE_RESULTS_MAX: usize = 256;
+/// How often the control plane looks at ejections, drains and slow starts.
+pub const REGISTRY_TICK: Duration = Duration::from_millis(100);
+/// The longest ejection of a node that fails again and again, unless `ejection` itself is longer.
+pub const EJECTION_MAX: Duration = Duration::from_secs(300);
+/// Requests of a window below which the share of failures says nothing.
+pub const OUTLIER_REQUESTS_MIN: u64 = 20;
+/// The window over which the share of failures is taken.
+pub const OUTLIER_WINDOW: Duration = Duration::from_secs(1);
+/// Steps in which the weight of a node grows in a slow start; each is a new snapshot.
+pub const SLOW_START_STEPS: u32 = 20;
+
 /// Idle connections that one worker keeps open to one node.
 pub const UPSTREAM_IDLE_MAX: usize = 256;
 /// How long an unused connection to a node is kept, where the node does not say less (`Keep-Alive: timeout=`).

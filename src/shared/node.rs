@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 
+use super::conduct::{Bench, Conduct};
+
 /// Where a node listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NodeAddress {
@@ -113,11 +115,15 @@ pub struct Node {
     pub address: NodeAddress,
     /// Where it came from.
     pub origin: Origin,
+    /// How it behaves.
+    pub conduct: Conduct,
     /// Requests in flight over all workers. On its own cache line: every worker writes it on every request.
     in_flight: CachePadded<AtomicU32>,
     /// Exact totals for the admin API, written rarely enough to share a line.
     requests: CachePadded<AtomicU64>,
     errors: AtomicU64,
+    /// What its agent said last, in hundredths of a percent, plus one; 0 where it said nothing.
+    cpu: AtomicU32,
 }
 
 impl Node {
@@ -128,10 +134,19 @@ impl Node {
             backend,
             address,
             origin,
+            conduct: Conduct::default(),
             in_flight: CachePadded::default(),
             requests: CachePadded::default(),
             errors: AtomicU64::new(0),
+            cpu: AtomicU32::new(0),
         }
+    }
+
+    /// Judged as the nodes of this bench's backend are.
+    #[must_use]
+    pub fn on(mut self, bench: Arc<Bench>) -> Self {
+        self.conduct = Conduct::new(bench);
+        self
     }
 
     /// Requests in flight now. Relaxed: the number guards no other memory.
@@ -147,6 +162,16 @@ impl Node {
     /// Requests that it failed: refused, broke off, timed out, or answered with 5xx.
     pub fn errors_total(&self) -> u64 {
         self.errors.load(Relaxed)
+    }
+
+    /// How busy its CPU is, in hundredths of a percent of the cores that it may use; told by its agent.
+    pub fn set_cpu(&self, hundredths: u32) {
+        self.cpu.store(hundredths.saturating_add(1), Relaxed);
+    }
+
+    /// The newest reading of its CPU, in hundredths of a percent; `None` where there never was one.
+    pub fn cpu(&self) -> Option<u32> {
+        self.cpu.load(Relaxed).checked_sub(1)
     }
 
     /// One request begins; [`Node::end`] must follow on every path.

@@ -63,6 +63,8 @@ pub struct Backend {
     pub name: Arc<str>,
     /// How nodes are picked.
     pub strategy: Strategy,
+    /// So few nodes pass that all but those which an operator took out are used.
+    pub panics: bool,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
 }
@@ -74,12 +76,28 @@ pub struct Entry {
     pub node: Arc<Node>,
     /// Its weight, `1..=WEIGHT_MAX`.
     pub weight: u32,
+    /// What strategies go by: the weight, or a part of it during a slow start. Only its ratio to that of the other nodes
+    /// of the backend means anything.
+    pub effective: u32,
     /// Whether it takes requests.
     pub state: NodeState,
     /// Why it is in that state, in words for a person.
     pub reason: Arc<str>,
     /// Since when, milliseconds since the epoch.
     pub since_ms: u64,
+}
+
+impl Backend {
+    /// May node `at` be picked for a new request?
+    pub fn takes(&self, at: usize) -> bool {
+        let entry = &self.nodes[at];
+        match entry.state {
+            // Ejections are the workers' own: what they wrote on the node is newer than what was published of it.
+            NodeState::Serving | NodeState::Ejected => entry.node.conduct.admits() || self.panics,
+            NodeState::Unhealthy | NodeState::Warming => self.panics,
+            NodeState::Starting | NodeState::Draining | NodeState::Down => false,
+        }
+    }
 }
 
 /// The place where the newest snapshot stands.

@@ -5,3 +5,6 @@ mod guard;
 mod prometheus;
 mod rig;
 mod slow;
+mod token;
+mod why;
+mod writes;

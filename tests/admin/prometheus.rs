@@ -160,3 +160,22 @@ fn understood(library: &Path, format: &str, page: &str) -> Value {
     assert!(output.status.success(), "the parser refused this page:\n{page}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
+
+/// Families that the dashboard shows and that come with the parts which count them.
+const ELSEWHERE: [&str; 2] = ["plimsoll_queue_seconds", "plimsoll_rate_limited"];
+
+#[test]
+fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
+    let rig = counted();
+    let page = rig.get("/metrics").body;
+    for file in ["config/grafana/dashboard.json", "config/grafana/alerts.yaml"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+        for name in words.filter(|word| word.starts_with("plimsoll_")) {
+            let family =
+                ["_total", "_bucket", "_info"].iter().fold(name, |name, end| name.trim_end_matches(end));
+            let there = page.contains(&format!("# TYPE {family}"));
+            assert!(there || ELSEWHERE.contains(&family), "{file}: {name}");
+        }
+    }
+}

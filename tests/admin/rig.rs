@@ -15,7 +15,7 @@ use plimsoll::logic::limits::{LOOKUP_TIMEOUT, MessageLimits, Timeouts};
 use plimsoll::logic::route::{
     Action, BackendIndex, Edits, HostPattern, Matcher, PathPattern, Rewrite, Route, RouteTable,
 };
-use plimsoll::shared::event::{EventSender, events};
+use plimsoll::shared::event::events;
 use plimsoll::shared::log_tap::Tap;
 use plimsoll::shared::mailbox::{Command, Inbox, mailbox};
 use plimsoll::shared::node::Node;
@@ -42,8 +42,6 @@ pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
     pub(crate) run_state: RunState,
     pub(crate) published: Published,
-    pub(crate) events: EventSender,
-    pub(crate) tap: Tap,
     control: Arc<Mutex<PlayedControl>>,
     workers: Vec<PlayedWorker>,
     stop: Option<oneshot::Sender<()>>,
@@ -138,7 +136,6 @@ impl Rig {
         let control = Arc::new(Mutex::new(PlayedControl::default()));
         runtime.spawn(carry_out(ordered, Arc::clone(&control)));
         let (events, happened) = events();
-        let tap = Tap::default();
         let admin = Admin {
             about: about(),
             configuration,
@@ -146,9 +143,9 @@ impl Rig {
             published: published.clone(),
             run_state: run_state.clone(),
             orders,
-            events: events.clone(),
+            events,
             happened,
-            tap: tap.clone(),
+            tap: Tap::default(),
             writable: options.writable,
             access: options.access,
             log: None,
@@ -164,17 +161,7 @@ impl Rig {
             });
         });
         run_state.advance(Phase::Running);
-        Self {
-            address,
-            run_state,
-            published,
-            events,
-            tap,
-            control,
-            workers,
-            stop: Some(stop),
-            server: Some(server),
-        }
+        Self { address, run_state, published, control, workers, stop: Some(stop), server: Some(server) }
     }
 
     /// Counts on a worker, as if it had served something; it is told at the next flush.

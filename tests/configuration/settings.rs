@@ -56,6 +56,32 @@ fn what_is_not_said_has_its_default() {
 }
 
 #[test]
+fn health_is_off_unless_written_and_has_its_defaults_then() {
+    let backend = |keys: &str| {
+        let text = format!("routes: [{{ path: /*, servers: [{{ url: 'http://1.1.1.1' }}]{keys} }}]");
+        parse(&text).backends.remove(0)
+    };
+    let plain = backend("");
+    assert!(plain.health.is_none() && plain.outlier.is_none() && plain.slow_start.is_zero());
+    assert_eq!(plain.panic_threshold, 5000);
+    let written = backend(", health: {}, outlier: {}, slow_start: 3s, panic_threshold: 0%");
+    let health = written.health.unwrap();
+    assert_eq!((health.interval, health.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
+    assert_eq!((health.patience.rise, health.patience.fall, health.path), (2, 3, None));
+    assert_eq!(health.expect, [(200, 399)]);
+    let outlier = written.outlier.unwrap();
+    assert_eq!((outlier.consecutive_failures, outlier.failure_rate, outlier.max_ejected), (5, 5000, 5000));
+    assert_eq!(outlier.ejection, Duration::from_secs(30));
+    assert_eq!((written.slow_start, written.panic_threshold), (Duration::from_secs(3), 0));
+    let problems = config::parse(
+        "routes: [{ path: /*, servers: [{ url: 'http://1.1.1.1' }], health: { expect_body: ok } }]",
+        "test.yaml",
+        &|_| None,
+    );
+    assert!(problems.unwrap_err().to_string().contains("`expect_body` has no answer to look at"));
+}
+
+#[test]
 fn every_written_default_is_the_default() {
     let plain = parse("routes: [{ respond: {} }]");
     let written = parse(

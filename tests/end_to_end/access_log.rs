@@ -95,6 +95,18 @@ site_cases! { on;
         assert_eq!(rig.total("log_lines_total"), 51);
         assert_eq!(rig.total("log_lines_dropped_total"), 0);
     }
+    fn a_trace_goes_on_to_the_node_and_into_the_log(driver) {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let (folder, origin) = (Folder::new("trace", driver), Origin::start(answering(ok("hello"))));
+        let path = folder.file("access.log");
+        let rig = to_file(driver, &origin, &path, "json");
+        let request = format!("GET / HTTP/1.1\r\nHost: log.test\r\nTraceparent: {trace}\r\n\r\n");
+        assert_eq!(rig.client().send(request).response().status(), 200);
+        let record: Value = serde_json::from_str(&lines(&path, 1)[0]).unwrap();
+        assert_eq!(record["traceparent"], trace);
+        assert!(record["queue_us"] == 0 && record["connect_us"].as_u64() > Some(0), "{record}");
+        assert_eq!(origin.act().requests()[0].field("traceparent"), Some(trace));
+    }
     fn combined_lines_are_what_log_readers_know(driver) {
         let (folder, origin) = (Folder::new("combined", driver), Origin::start(answering(ok("hello"))));
         let path = folder.file("access.log");

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Notes, Place};
+use super::{Notes, Place, health};
 use crate::config::leaf::address::{Scheme, ServerUrl};
 use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
-use crate::config::settings::{BackendSettings, Server};
+use crate::config::settings::{BackendSettings, PANIC_THRESHOLD_DEFAULT, Server};
 use crate::config::{closest, quoted};
 use crate::logic::balance::Strategy;
 use crate::logic::limits::{BACKENDS_MAX, NODES_MAX};
@@ -113,6 +114,10 @@ impl Backends {
             name,
             strategy: strategy(keys.strategy, place, notes),
             servers,
+            health: keys.health.map(|raw| health::probes(raw, &place.key("health"), notes)),
+            outlier: keys.outlier.map(health::ejection),
+            slow_start: keys.slow_start.map_or(Duration::ZERO, |span| span.0),
+            panic_threshold: keys.panic_threshold.map_or(PANIC_THRESHOLD_DEFAULT, |share| share.0),
         });
         check_fleet(keys, place, notes);
         index

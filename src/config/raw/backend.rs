@@ -29,14 +29,12 @@ macro_rules! with_backend_keys {
             pub(in crate::config) sticky: Option<Sticky>,
             /// The servers. A name is resolved, and every address is a node.
             pub(in crate::config) servers: Option<Vec<Server>>,
-            /// How nodes are probed.
-            #[schemars(extend("x-later" = "probing is not in this version: remove `health`"))]
+            /// How nodes are probed; without it nobody is.
             pub(in crate::config) health: Option<Health>,
-            /// When a node that fails requests is left out for a while.
-            #[schemars(extend("x-later" = "ejection is not in this version: remove `outlier`"))]
+            /// When a node that fails requests is left out for a while; without it none is.
             pub(in crate::config) outlier: Option<Outlier>,
-            /// How long a new node's share grows; `0s` is at once.
-            #[schemars(extend("default" = "0s", "x-later" = "slow start is not in this version: remove `slow_start`"))]
+            /// How long the share of a node grows that joins others, or comes back; `0s` is at once.
+            #[schemars(extend("default" = "0s"))]
             pub(in crate::config) slow_start: Option<Span>,
             /// When a request is tried on another node. Failures to connect always are.
             #[schemars(extend("x-later" = "configured retries are not in this version: remove `retry`"))]
@@ -44,8 +42,8 @@ macro_rules! with_backend_keys {
             /// Where requests wait when every node is at its limit.
             #[schemars(extend("x-later" = "queues are not in this version: remove `queue`"))]
             pub(in crate::config) queue: Option<Queue>,
-            /// Below this share of healthy nodes, all of them are used.
-            #[schemars(extend("default" = "50%", "x-max" = "100%", "x-later" = "the panic threshold is not in this version: remove `panic_threshold`"))]
+            /// Below this share of nodes that pass, all are used; `0%` never.
+            #[schemars(extend("default" = "50%", "x-max" = "100%"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
             /// Short for `docker` with this image and its defaults.
             #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker_image`"))]
@@ -67,6 +65,10 @@ macro_rules! with_backend_keys {
                 BackendKeys {
                     strategy: self.strategy,
                     servers: self.servers.as_deref().unwrap_or_default(),
+                    health: self.health.as_ref(),
+                    outlier: self.outlier.as_ref(),
+                    slow_start: self.slow_start,
+                    panic_threshold: self.panic_threshold,
                     docker: self.docker.as_ref(),
                     process: self.process.as_ref(),
                     scale: self.scale.as_ref(),
@@ -82,6 +84,10 @@ pub(super) use with_backend_keys;
 pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) strategy: Option<Strategy>,
     pub(in crate::config) servers: &'a [Server],
+    pub(in crate::config) health: Option<&'a Health>,
+    pub(in crate::config) outlier: Option<&'a Outlier>,
+    pub(in crate::config) slow_start: Option<Span>,
+    pub(in crate::config) panic_threshold: Option<Percent>,
     pub(in crate::config) docker: Option<&'a Docker>,
     pub(in crate::config) process: Option<&'a Process>,
     pub(in crate::config) scale: Option<&'a Scale>,
@@ -151,6 +157,10 @@ pub(in crate::config) struct Health {
     /// Statuses of a good answer.
     #[schemars(extend("default" = "200-399"))]
     pub(in crate::config) expect: Option<Statuses>,
+    /// A text that the body of a good answer holds.
+    pub(in crate::config) expect_body: Option<String>,
+    /// Where the node says how busy its CPU is: the body begins with a percentage.
+    pub(in crate::config) agent: Option<AbsolutePath>,
 }
 
 /// Ejection of nodes that fail.
@@ -160,7 +170,10 @@ pub(in crate::config) struct Outlier {
     /// Failures in a row that eject a node.
     #[schemars(extend("default" = 5), range(min = 1, max = 1_000_000))]
     pub(in crate::config) consecutive_failures: Option<u32>,
-    /// For how long.
+    /// The share of failures among the requests of a second that ejects a node, from 20 requests on.
+    #[schemars(extend("default" = "50%", "x-min" = "1%", "x-max" = "100%"))]
+    pub(in crate::config) failure_rate: Option<Percent>,
+    /// For how long, the first time; each time in a row doubles it.
     #[schemars(extend("default" = "30s", "x-min" = "50ms"))]
     pub(in crate::config) ejection: Option<Span>,
     /// The share of a backend's nodes that may be ejected at once.

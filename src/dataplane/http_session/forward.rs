@@ -81,7 +81,7 @@ impl Session {
                 return self.fail(exchange, fault, job.upload.is_none()).await;
             };
             let node = &backend.nodes[usize::from(at)];
-            let in_flight = InFlight::begin(node);
+            let in_flight = InFlight::begin(node, &self.timer);
             exchange.node = Some(Rc::clone(node));
             let trouble = match self.open(node, repeats > 0, &timeouts).await {
                 Ok(mut connection) => {
@@ -104,7 +104,7 @@ impl Session {
                 }
                 Trouble::Fault(fault) => {
                     if matches!(fault.status(), 502 | 504) {
-                        node.node.count_error();
+                        in_flight.failed();
                     }
                     return self.fail(exchange, fault, job.is_clean()).await;
                 }
@@ -112,7 +112,7 @@ impl Session {
             };
             match after_failure(failure, &job.facts, job.is_whole(), repeats) {
                 Next::Elsewhere => {
-                    node.node.count_error();
+                    in_flight.failed();
                     tried[failures] = at;
                     failures += 1;
                 }
@@ -121,7 +121,7 @@ impl Session {
                     job.rewind();
                 }
                 Next::GiveUp => {
-                    node.node.count_error();
+                    in_flight.failed();
                     return self.fail(exchange, failure.fault(), job.is_clean()).await;
                 }
             }

@@ -51,6 +51,7 @@ impl Session {
             started;
         self.expect_within(timeouts.body);
         if kind == Kind::Switch {
+            in_flight.answered(exchange.status);
             return self.switch(exchange, head, first, connection, timeouts).await;
         }
         let mut download = Download { flow, done, ready: None, written: 0, left_over: false };
@@ -66,8 +67,8 @@ impl Session {
         exchange.written += download.written;
         exchange.body_out = download.flow.total().min(download.written);
         let node = in_flight.node();
-        if exchange.status >= 500 {
-            node.node.count_error();
+        if !matches!(ended, Err(Broken::Node)) {
+            in_flight.answered(exchange.status);
         }
         let end = match ended {
             Ok(()) => {
@@ -81,7 +82,7 @@ impl Session {
             }
             Err(Broken::Client) => End::ClientGone,
             Err(Broken::Node) => {
-                node.node.count_error();
+                in_flight.failed();
                 End::NodeBroke
             }
             Err(Broken::Timeout) => End::BodyTimeout,

@@ -251,7 +251,7 @@ mod tests {
         #[test]
         fn what_is_written_reads_as_the_same(text in "([a-z_]{1,10}[!=<>~]{0,2}[\"\\\\a-z0-9/.]{0,10} ?){0,4}") {
             if let Ok(filter) = Filter::parse(&text) {
-                prop_assert_eq!(Filter::parse(filter.source()), Ok(filter.clone()));
+                prop_assert_eq!(Filter::parse(filter.source()), Ok(filter));
             }
         }
     }

@@ -12,6 +12,8 @@ export class Memory {
     this.sparks = new Map();
     this.fleets = new Map();
     this.now = 0;
+    /** How many seconds the charts show. */
+    this.span = SPANS[0];
   }
 
   forget() {
@@ -48,12 +50,6 @@ export class Memory {
     this.#trim();
   }
 
-  /** How many seconds the charts show. */
-  get span() {
-    const known = this.now - Math.min(this.now, ...this.seconds.keys()) + 1;
-    return SPANS.find((span) => span >= known) ?? SECONDS;
-  }
-
   /** What is known of a second; undefined for a gap. */
   at(second) {
     return this.seconds.get(second);
@@ -82,6 +78,8 @@ export class Memory {
 
   #trim() {
     drop(this.seconds, this.now - SECONDS);
+    const known = this.now - Math.min(this.now, ...this.seconds.keys()) + 1;
+    this.span = SPANS.find((span) => span >= known) ?? SECONDS;
     for (const fleet of this.fleets.values()) drop(fleet, this.now - SECONDS);
     for (const [id, spark] of this.sparks) {
       drop(spark, this.now - SPARK_SECONDS);

@@ -62,7 +62,7 @@ impl Nodes for Seen<'_> {
     }
 
     fn weight(&self, at: usize) -> u32 {
-        self.0.nodes[at].weight
+        self.0.nodes[at].effective
     }
 
     fn in_flight(&self, at: usize) -> u32 {
@@ -70,6 +70,6 @@ impl Nodes for Seen<'_> {
     }
 
     fn usable(&self, at: usize) -> bool {
-        self.0.nodes[at].state == NodeState::Serving
+        self.0.takes(at)
     }
 }
