@@ -13,6 +13,12 @@ fn it_fits_from_a_phone_to_a_wall_in_both_themes() {
         let scene = Scene::start();
         let browser = browser.open(&scene.url()).await;
         let folder = folder();
+        browser
+            .wait(
+                "some seconds of load",
+                "document.querySelector('tr.node polyline')?.getAttribute('points').split(' ').length > 8",
+            )
+            .await;
         for (width, height, density) in
             [(360, 780, 2), (768, 1024, 1), (1280, 900, 1), (2560, 1440, 1), (3840, 2160, 1)]
         {

@@ -32,6 +32,7 @@ export class Events {
   show() {
     const shown = this.all.filter((event) => this.kind === "all" || event.kind === this.kind).toReversed();
     keep(at("events"), shown, (event) => event.id, row);
+    at("no_events").hidden = shown.length > 0;
   }
 
   /** The backends that scale have a lane each. */

@@ -167,7 +167,6 @@ function place(columns, links, plan, height) {
       box.height = ROW + (box.rate / most) * free;
       box.y = y;
       box.in_at = box.out_at = y;
-      box.scale = box.height / Math.max(box.rate, 1e-9);
       y += box.height + GAP;
     }
     const slack = (height - y) / 2;
@@ -176,12 +175,18 @@ function place(columns, links, plan, height) {
   // In the order of what they lead to, bands of one box do not cross.
   links.sort((a, b) => a.from.y - b.from.y || a.to.y - b.to.y);
   for (const link of links) {
-    const widths = [link.from, link.to].map((box) => (box.rate > 0 ? link.rate * box.scale : 0));
+    const widths = [share(link, "from", links), share(link, "to", links)];
     link.start = { y: link.from.out_at, wide: widths[0] };
     link.end = { y: link.to.in_at, wide: widths[1] };
     link.from.out_at += widths[0];
     link.to.in_at += widths[1];
   }
+}
+
+/** The part of a box's side that a band takes. What comes in and what goes out is counted apart, and never quite the same. */
+function share(link, side, links) {
+  const all = sum(links.filter((one) => one[side] === link[side]).map((one) => one.rate));
+  return all > 0 ? (link.rate / Math.max(all, link[side].rate)) * link[side].height : 0;
 }
 
 const band = () => drawing("path", { class: "band" }, drawing("title"));
