@@ -12,18 +12,13 @@ export class Memory {
     this.sparks = new Map();
     this.fleets = new Map();
     this.now = 0;
+    this.last_ms = 0;
     /** How many seconds the charts show. */
     this.span = SPANS[0];
   }
 
-  forget() {
-    this.seconds.clear();
-    this.sparks.clear();
-    this.fleets.clear();
-  }
-
   take(tick) {
-    const second = Math.round(tick.at_ms / 1000);
+    const second = this.#place(tick.at_ms);
     const totals = tick.totals;
     this.now = second;
     this.seconds.set(second, { ...totals, ...totals.classes, requests: totals.rps, latency: tick.latency });
@@ -53,6 +48,18 @@ export class Memory {
   /** What is known of a second; undefined for a gap. */
   at(second) {
     return this.seconds.get(second);
+  }
+
+  /**
+   * Ticks come about a second apart, not on the clock's seconds: one after the other take one place after the other, or
+   * rounding would lose one here and leave a gap there. A tick that comes twice keeps its place.
+   */
+  #place(at_ms) {
+    const again = at_ms === this.last_ms;
+    this.last_ms = at_ms;
+    if (again) return this.now;
+    const second = at_ms / 1000;
+    return Math.abs(second - this.now - 1) < 1 ? this.now + 1 : Math.round(second);
   }
 
   /** A node's requests a second of the last minute, oldest first. */
