@@ -5,7 +5,7 @@
 #   scripts/test.sh --quick     format, lints, unit tests, floors: before a commit
 #   scripts/test.sh --long      the whole matrices too (PLIMSOLL_LONG=1): hours rather than minutes
 #   scripts/test.sh --fuzz      each fuzz target for a minute too (--fuzz=SECONDS for another time)
-#   scripts/test.sh --only X    one step: format, lint, deny, test, allocations, docs, fuzz (may be repeated)
+#   scripts/test.sh --only X    one step: format, lint, deny, test, browser, allocations, docs, fuzz (may be repeated)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
@@ -14,7 +14,7 @@ source scripts/needs.sh
 readonly STEP_SECONDS_MAX=1200
 fuzz_seconds=60
 passed=0 failed=0 skipped=0
-steps=(format lint deny test allocations docs)
+steps=(format lint deny test browser allocations docs)
 chosen=()
 failures=()
 logs=$(mktemp -d "${TMPDIR:-/tmp}/plimsoll-test.XXXXXX")
@@ -76,6 +76,13 @@ step_deny() {
 # What it skips here is a step of its own.
 step_test() {
     cargo test --locked --workspace --no-fail-fast -- --skip a_request_allocates_nothing
+}
+
+# Each test has a browser of its own: two at a time are enough for two cores. Where chromium is missing and cannot be installed,
+# every test says that it was skipped.
+step_browser() {
+    ((EUID != 0)) || need chromium chromium chromedriver chromium-driver
+    cargo test --locked --test monitor -- --test-threads 2
 }
 
 # A library with another allocator is another library: it is built for this one test.

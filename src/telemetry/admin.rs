@@ -174,9 +174,7 @@ async fn serve_connection(socket: TcpStream, router: Router, patience: Patience)
 
 fn router(admin: Arc<Admin>, monitor: &Monitor) -> Router {
     Router::new()
-        .route("/", get(page::html))
-        .route("/page.css", get(page::style))
-        .route("/page.js", get(page::script))
+        .merge(page::routes())
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(metrics))

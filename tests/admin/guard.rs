@@ -5,9 +5,16 @@ use crate::rig::Rig;
 #[test]
 fn a_foreign_host_is_refused_on_every_call() {
     let rig = Rig::new();
-    for path in
-        ["/", "/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/nodes", "/page.js", "/nothing"]
-    {
+    for path in [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/api/v1/status",
+        "/api/v1/nodes",
+        "/page/page.js",
+        "/nothing",
+    ] {
         for host in ["127.evil.test", "evil.test:9900", "localhost.evil.test", "127.0.0.2.evil.test"] {
             let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
             let answer = rig.send(&request);
@@ -84,9 +91,14 @@ fn head_is_get_without_the_body() {
 #[test]
 fn what_is_not_there_is_a_json_error() {
     let rig = Rig::new();
-    for path in
-        ["/api/v2/status", "/api/v1/nodes/", "/page/../page.js", "/%2e%2e/etc/passwd", "//", "/page.html"]
-    {
+    for path in [
+        "/api/v2/status",
+        "/api/v1/nodes/",
+        "/page/../page/page.js",
+        "/%2e%2e/etc/passwd",
+        "//",
+        "/page.html",
+    ] {
         let answer = rig.get(path);
         let error = &answer.json()["error"];
         assert_eq!((answer.status, &error["code"]), (404, &"not_found".into()), "{path}");

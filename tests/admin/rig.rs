@@ -106,7 +106,10 @@ impl Rig {
 
     /// Only who knows [`TOKEN`] is let in, and `lb.internal` is its name.
     pub(crate) fn guarded() -> Self {
-        let path = std::env::temp_dir().join(format!("plimsoll-admin-token-{}", std::process::id()));
+        // One file a rig: tests run side by side, and none may find another's half written.
+        static RIGS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = RIGS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("plimsoll-admin-token-{}-{number}", std::process::id()));
         std::fs::write(&path, TOKEN).unwrap();
         let access = Access::load(Some(&path), &["lb.internal".into()]).unwrap();
         Self::with(&settings(&[1], false), Options { access, ..Options::default() })

@@ -30,7 +30,7 @@ fn reads_writes_and_metrics_need_it() {
 #[test]
 fn the_page_and_whether_the_process_lives_need_none() {
     let rig = Rig::guarded();
-    for path in ["/", "/page.css", "/healthz", "/readyz"] {
+    for path in ["/", "/page/page.css", "/healthz", "/readyz"] {
         assert_eq!(with(&rig, path, ""), 200, "{path}");
     }
 }

@@ -1,126 +1,158 @@
-// Polls the status once a second while the page is seen. All that comes from the balancer is put in as text.
-"use strict";
+// The monitor: takes what the websocket says, keeps the last picture, and shows it. docs/monitor-protocol.md says the words.
 
-const PERIOD_MS = 1000;
-const STALE_MS = 3500;
-const at = (id) => document.getElementById(id);
-let before = null;
-let last_answer = 0;
+import { Change } from "./change.js";
+import { Chart } from "./chart.js";
+import { at, element, mark, say } from "./elements.js";
+import { Events } from "./events.js";
+import { Heatmap } from "./heatmap.js";
+import { Log } from "./log.js";
+import { Memory, SECONDS } from "./memory.js";
+import { Nodes } from "./nodes.js";
+import { sentence } from "./sentence.js";
+import { showSetup } from "./setup.js";
+import { Socket } from "./socket.js";
+import { beginTheme } from "./theme.js";
+import { Topology } from "./topology.js";
+import { backendWishes, nodeWishes, reloadWish } from "./wishes.js";
+import { count, duration, span } from "./words.js";
 
-async function get(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(STALE_MS) });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer.json();
+const TOLD_MS = 6000;
+const memory = new Memory();
+const model = { tick: null, topology: null, process: null, config: null, bounds: [] };
+const change = new Change(tell);
+const socket = new Socket(take, live);
+const events = new Events(memory);
+const log = new Log({ send: (message) => socket.send(message), tell, address });
+const heatmap = new Heatmap(at("heatmap"), at("heat_words"), memory, (cell) => log.open(cell));
+const topology = new Topology(at("topology"), (filter) => log.narrow(filter));
+const nodes = new Nodes(memory, {
+  node: (wish, node, group) => change.propose(node.id, nodeWishes(node, group), wish),
+  backend: (kind, group) => change.propose(`${group.backend.name}`, backendWishes(kind, group), kind),
+});
+const charts = [
+  new Chart(at("chart_requests"), memory, { title: "Requests", unit: "a second", format: count, series: [
+    { label: "requests", colour: "flow", area: true, value: (second) => second.requests }] }),
+  new Chart(at("chart_errors"), memory, { title: "Errors", unit: "a second", format: count, series: [
+    { label: "5xx", colour: "bad", area: true, stacked: true, value: (second) => second["5xx"],
+      total: (second) => (second["5xx"] ?? 0) + (second["4xx"] ?? 0) + (second.none ?? 0) },
+    { label: "4xx", colour: "warn", area: true, stacked: true, value: (second) => second["4xx"] },
+    { label: "client left", colour: "quiet", area: true, stacked: true, value: (second) => second.none }] }),
+  new Chart(at("chart_latency"), memory, { title: "Latency", unit: "p99", format: duration, logarithmic: true, series: [
+    { label: "p99", colour: "flow", worst: true, value: (second) => second.p99_us },
+    { label: "p50", colour: "flow3", value: (second) => second.p50_us },
+    { label: "p99.9", colour: "flow2", dashed: true, worst: true, value: (second) => second.p999_us }] }),
+  new Chart(at("chart_load"), memory, { title: "In flight", unit: "requests", format: count, series: [
+    { label: "in flight", colour: "flow", area: true, worst: true, value: (second) => second.in_flight },
+    { label: "queued", colour: "warn", worst: true, value: (second) => second.queued }] }),
+];
+const nextTheme = beginTheme(draw);
+
+function take(message) {
+  if (message.type === "snapshot") begin(message);
+  else if (message.type === "tick") tick(message);
+  else if (message.type === "event") events.take(message);
+  else if (message.type === "history") recall(message);
+  else log.take(message);
 }
 
-async function poll() {
-  if (!document.hidden) {
-    try {
-      const [status, nodes] = await Promise.all([get("/api/v1/status"), get("/api/v1/nodes")]);
-      show(status, nodes);
-      last_answer = performance.now();
-    } catch {
-      before = null;
-    }
-  }
-  badge();
-  setTimeout(poll, PERIOD_MS);
+function begin(snapshot) {
+  Object.assign(model, { topology: snapshot.topology, process: snapshot.process, config: snapshot.config, bounds: snapshot.latency_bounds_us });
+  events.reset(snapshot.events);
+  // In its first second the balancer has no numbers yet.
+  if (snapshot.totals) tick(snapshot);
+  socket.send({ type: "history", id: 1, series: "total", step: "1s", steps: SECONDS });
+  log.begin();
 }
 
-function badge() {
-  const live = performance.now() - last_answer < STALE_MS && last_answer > 0;
-  at("live").textContent = live ? "live" : "stale: no answer";
-  at("live").className = live ? "badge live" : "badge stale";
+function recall(history) {
+  memory.recall(history);
+  draw();
 }
 
-function show(status, nodes) {
-  const totals = status.totals;
-  at("sentence").textContent = sentence(status, nodes);
-  at("rps").textContent = rate(totals.requests_total);
-  at("p50").textContent = duration(totals.p50_us);
-  at("p99").textContent = duration(totals.p99_us);
-  at("in_flight").textContent = count(totals.in_flight);
-  at("connections").textContent = count(totals.connections);
-  at("errors").textContent = count(totals.errors_total);
-  at("nodes").replaceChildren(...nodes.map(row));
-  at("process").replaceChildren(...facts(status));
+function tick(message) {
+  model.tick = message;
+  memory.take(message);
+  topology.show(model.topology, message);
+  nodes.show(model);
+  events.tick(message.backends);
+  showSetup(model);
+  draw();
+  state();
 }
 
-function sentence(status, nodes) {
-  if (status.phase === "draining" || status.phase === "stopping") return "Shutting down: what is in flight still finishes.";
-  if (nodes.length === 0) return "There is no node: every route answers by itself.";
-  const down = nodes.filter((node) => node.state !== "serving");
-  if (down.length === 0) return nodes.length === 1 ? "The only node is serving." : `All ${nodes.length} nodes are serving.`;
-  if (down.length === nodes.length) return "No node is serving.";
-  const not_serving = down.length === 1 ? "is not serving" : "are not serving";
-  return `${down.length} of ${nodes.length} nodes ${not_serving}. ${down[0].backend}: ${down[0].reason}.`;
+function draw() {
+  for (const chart of charts) chart.show();
+  heatmap.show(model.bounds);
+  events.tick(model.tick?.backends ?? []);
 }
 
-function rate(requests) {
-  const now = performance.now();
-  const text = before && requests >= before.requests
-    ? count(Math.round((requests - before.requests) * 1000 / (now - before.now))) : "–";
-  before = { requests, now };
-  return text;
+function state() {
+  const { level, text, short } = sentence(model, memory);
+  const line = at("sentence");
+  mark(line, "class", `sentence ${level}`);
+  mark(line.querySelector("use"), "href", `#i-${level}`);
+  say(line.lastElementChild, text);
+  document.title = `${level === "serving" ? "" : "▲ "}${short} · Plimsoll`;
+  const colour = { serving: "%2322a699", warning: "%23d9902f", error: "%23e5604f" }[level];
+  mark(at("icon"), "href", `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32' fill='none' stroke='${colour}' stroke-width='4'><circle cx='16' cy='16' r='10'/><path d='M0 16h32'/></svg>`);
 }
 
-function row(node) {
-  const tr = document.createElement("tr");
-  const mark = node.state === "serving" ? "● " : "▲ ";
-  const cells = [node.backend, node.address, mark + node.state, node.reason, node.weight, count(node.in_flight),
-    count(Math.round(node.rps)), duration(node.p99_us), count(node.requests_total), count(node.errors_total)];
-  tr.append(...cells.map((text, column) => cell(text, column, node.state)));
-  return tr;
+/** The badge: numbers that are not of now must not look as if they were. */
+function live(now, silent_ms) {
+  const words = { live: "live", connecting: "connecting", resting: "resting", locked: "locked", stale: `stale, ${span(silent_ms)}` };
+  const badge = at("live");
+  say(badge, words[now]);
+  mark(badge, "class", `badge ${now}`);
+  mark(document.body, "class", now === "stale" ? "stale" : "");
+  if (now === "stale" && !document.title.startsWith("stale")) document.title = `stale · Plimsoll`;
+  if (now === "locked" && !at("change").open) unlock();
 }
 
-function cell(text, column, state) {
-  const td = document.createElement("td");
-  td.textContent = text;
-  if (column === 2) td.className = `state ${state}`;
-  if (column === 3) td.className = "why";
-  if (column > 3) td.className = "n";
-  return td;
-}
-
-function facts(status) {
-  const totals = status.totals;
-  const all = {
-    Version: status.version,
-    Driver: status.driver_reason ? `${status.driver} (${status.driver_reason})` : status.driver,
-    Workers: status.workers,
-    "Up since": new Date(status.started_ms).toLocaleString(),
-    Configuration: status.config_hash.slice(0, 12),
-    Requests: count(totals.requests_total),
-    Retries: count(totals.retries_total),
-    "Bytes in, out": `${bytes(totals.bytes_in_total)}, ${bytes(totals.bytes_out_total)}`,
-    "Log lines dropped": count(totals.log_lines_dropped_total),
+function unlock() {
+  const field = element("input", { type: "password", autocomplete: "off", id: "token" });
+  const open = (event) => {
+    event.preventDefault();
+    at("change").close();
+    socket.unlock(field.value);
   };
-  return Object.entries(all).flatMap(([name, value]) => [element("dt", name), element("dd", value)]);
+  at("change").replaceChildren(element("form", { submit: open }, element("h2", { id: "change_title", text: "This monitor needs a token" }),
+    element("p", { class: "effect", text: "It is the one in the file that admin.token_file names. It is kept until this tab is closed." }),
+    element("label", { class: "amount" }, element("span", { text: "Token" }), field),
+    element("div", { class: "bar end" }, element("button", { type: "submit", class: "confirm", text: "Open" }))));
+  at("change").showModal();
 }
 
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+let told = null;
+function tell(text) {
+  clearTimeout(told);
+  at("told").hidden = false;
+  say(at("told"), text);
+  told = setTimeout(() => { at("told").hidden = true; }, TOLD_MS);
 }
 
-const count = (number) => number.toLocaleString("en");
-
-function duration(us) {
-  if (us === null) return "–";
-  if (us < 1000) return `${us} µs`;
-  if (us < 1000000) return `${(us / 1000).toPrecision(3)} ms`;
-  return `${(us / 1000000).toPrecision(3)} s`;
+/** Where a client reaches this listener: the address that it is bound to, or this page's host for "all addresses". */
+function address(listener) {
+  const bound = model.topology.listeners.find((one) => one.name === listener)?.addresses[0] ?? location.host;
+  return bound.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, location.hostname);
 }
 
-function bytes(number) {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let at_unit = 0;
-  while (number >= 1024 && at_unit < units.length - 1) {
-    number /= 1024;
-    at_unit += 1;
-  }
-  return `${at_unit ? number.toFixed(1) : number} ${units[at_unit]}`;
+const PARTS = ["flow", "nodes", "scaling", "log", "setup"];
+
+function key(event) {
+  const typing = event.target.closest("input, textarea, select, dialog[open]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const part = PARTS[Number(event.key) - 1];
+  const acts = {
+    "/": () => at("filter").focus(), p: () => log.pause(!log.paused), e: () => log.narrow("status>=500"), t: nextTheme,
+    "?": () => at("help").showModal(),
+  };
+  const act = part ? () => at(part).scrollIntoView({ behavior: "smooth" }) : acts[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
 }
 
-poll();
+document.addEventListener("keydown", key);
+at("keys").addEventListener("click", () => at("help").showModal());
+at("help_close").addEventListener("click", () => at("help").close());
+at("reload").addEventListener("click", () => change.propose("Reload the configuration", reloadWish(model.config?.text_path), "reload"));
