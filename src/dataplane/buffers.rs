@@ -36,6 +36,14 @@ pub(crate) enum Size {
 }
 
 impl Size {
+    /// The next size up; the largest stays.
+    pub(crate) fn larger(self) -> Self {
+        match self {
+            Self::Small => Self::Medium,
+            Self::Medium | Self::Large => Self::Large,
+        }
+    }
+
     /// The smallest size with room for `bytes` behind the front room; the largest where none has.
     pub(crate) fn fitting(bytes: usize) -> Self {
         [Self::Small, Self::Medium]
@@ -141,12 +149,10 @@ impl Buf {
             self.start = FRONT;
             return true;
         }
-        let larger = match self.size() {
-            Size::Small => Size::Medium,
-            Size::Medium => Size::Large,
-            Size::Large => return false,
-        };
-        let mut grown = Self::new(larger);
+        if self.size() == Size::Large {
+            return false;
+        }
+        let mut grown = Self::new(self.size().larger());
         grown.append(self.filled());
         *self = grown;
         true

@@ -14,13 +14,6 @@ const COPIES: usize = 100;
 
 const ALLOWED_EACH: usize = 64 * 1024;
 
-/// Messages that cost more than the rule has it, what they may cost, and why.
-const EXCESS: &[(&str, usize, &str)] = &[(
-    "a huge length, and nothing of it",
-    112 * 1024,
-    "an upload that announces its size takes the largest buffer before its bytes come, beside the one for the node's answer",
-)];
-
 /// Messages that could be worth more memory than bytes, none of them ended: what they cost is held, not passing.
 fn messages() -> Vec<(&'static str, Vec<u8>)> {
     let begun = "POST /x HTTP/1.1\r\nHost: a.test\r\n";
@@ -63,8 +56,7 @@ site_cases! { on;
             let peak = peak_within(&rig, Duration::from_millis(700));
             drop(clients);
             let each = peak.saturating_sub(before) as usize / COPIES;
-            let rule = 10 * message.len() + ALLOWED_EACH;
-            let allowed = EXCESS.iter().find(|(excused, ..)| *excused == name).map_or(rule, |(_, most, _)| *most);
+            let allowed = 10 * message.len() + ALLOWED_EACH;
             if each > allowed {
                 broken.push(format!("{name}: {each} bytes for each copy of {} bytes; {allowed} allowed", message.len()));
             }

@@ -7,7 +7,7 @@ use super::outcome::Exchange;
 use super::place::NoPlace;
 use super::prepare::Job;
 use super::retry::Course;
-use super::upload::{Progress, Stopped};
+use super::upload::{Progress, Stopped, Upload};
 use super::{Input, Session};
 use crate::dataplane::buffers::{Buf, Size};
 use crate::dataplane::socket::Done;
@@ -109,6 +109,8 @@ impl Session {
                                 .await;
                         }
                         Err(trouble) => {
+                            // What came of a body was received, whatever became of it. One that is repeated has none left.
+                            exchange.body_in += job.upload.as_ref().map_or(0, Upload::bytes);
                             if let Trouble::Unwanted { keeps: Some(keep_alive_s), .. } = trouble {
                                 node.give_idle(connection.socket, keep_alive_s, self.timer.now());
                             }

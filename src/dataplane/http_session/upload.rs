@@ -11,6 +11,8 @@ use crate::logic::http1::body::{BodyFault, BodyFlow};
 pub(super) struct Upload {
     flow: BodyFlow,
     done: bool,
+    /// How large a buffer the next read gets: what a client announces costs nothing, what it sends does.
+    size: Size,
 }
 
 /// Why a body stopped before its end.
@@ -39,7 +41,7 @@ pub(super) enum Progress {
 
 impl Upload {
     pub(super) fn new(flow: BodyFlow) -> Self {
-        Self { flow, done: false }
+        Self { flow, done: false, size: Size::Small }
     }
 
     /// Bytes of data so far, without framing.
@@ -89,6 +91,9 @@ impl Upload {
                         return Err(Stopped::ClientGone);
                     }
                     Poll::Ready((Ok(_), buf)) => {
+                        if buf.room() == 0 {
+                            self.size = buf.size().larger();
+                        }
                         *input = Input::Held(buf);
                         moved();
                     }
@@ -120,8 +125,8 @@ impl Upload {
 
     fn read_size(&self) -> Size {
         match self.flow.expected() {
-            Some(left) => Size::fitting(usize::try_from(left).unwrap_or(usize::MAX)),
-            None => Size::Medium,
+            Some(left) => self.size.min(Size::fitting(usize::try_from(left).unwrap_or(usize::MAX))),
+            None => self.size,
         }
     }
 }
