@@ -10,3 +10,4 @@ pub mod limits;
 pub mod message;
 pub mod path;
 pub mod route;
+pub mod scale;
