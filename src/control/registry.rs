@@ -139,7 +139,13 @@ mod tests {
 
     pub(super) fn settings(servers: &[ServerHost]) -> Settings {
         let servers = servers.iter().map(|host| Server { host: host.clone(), weight: 3 }).collect();
-        let backends = vec![BackendSettings { name: "api".into(), strategy: Strategy::default(), servers }];
+        let backends = vec![BackendSettings {
+            name: "api".into(),
+            strategy: Strategy::default(),
+            servers,
+            fleet: None,
+            scale: Default::default(),
+        }];
         let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
         Settings { backends, ..crate::config::parse(whole, "test", &|_| None).unwrap() }
     }

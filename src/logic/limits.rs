@@ -178,12 +178,13 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const BACKLOG: i32 = 4096;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
-/// How often a backend is looked at for scaling; one sample each.
-pub const SCALE_TICK: Duration = Duration::from_secs(1);
+/// How often a backend is looked at for scaling; one sample each. A step of load is met within it, and steps double the
+/// fleet each time at most: a slower look would be the larger part of what clients wait.
+pub const SCALE_TICK: Duration = Duration::from_millis(250);
 /// The longest `scale.up.window` and `scale.down.window`.
 pub const SCALE_WINDOW_MAX: Duration = Duration::from_secs(3600);
 /// Samples that are kept of one backend.
-pub const SCALE_SAMPLES_MAX: usize = 4096;
+pub const SCALE_SAMPLES_MAX: usize = 16_384;
 /// A signal that is older is no reason to start or stop anything.
 pub const SCALE_STALE: Duration = Duration::from_secs(5);
 /// The pause after a start that failed; it doubles with each failure in a row.
@@ -203,6 +204,8 @@ pub const NODE_DRAIN_MAX: Duration = Duration::from_secs(3600);
 /// How long a node must have had nothing in flight before it is stopped: a worker may have picked it from a snapshot
 /// that it took just before.
 pub const NODE_QUIET: Duration = Duration::from_millis(250);
+/// Changes of one engine that may wait for the autoscaler.
+pub const CHANGES_WAITING_MAX: usize = 1024;
 /// Log lines of a failed node that are kept.
 pub const NODE_LOG_LINES_MAX: usize = 20;
 /// Bytes of one of them.
@@ -216,5 +219,5 @@ const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTE
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());
 const _: () = assert!(ADDRESSES_PER_NAME_MAX <= NODES_MAX);
 const _: () = assert!(FLUSH_TIMEOUT.as_millis() < ADMIN_STALL_TIMEOUT.as_millis());
-const _: () = assert!(SCALE_WINDOW_MAX.as_secs() / SCALE_TICK.as_secs() <= SCALE_SAMPLES_MAX as u64);
+const _: () = assert!(SCALE_WINDOW_MAX.as_millis() / SCALE_TICK.as_millis() <= SCALE_SAMPLES_MAX as u128);
 const _: () = assert!(SCALE_TICK.as_millis() * 3 <= SCALE_STALE.as_millis());

@@ -48,16 +48,12 @@ macro_rules! with_backend_keys {
             #[schemars(extend("default" = "50%", "x-max" = "100%", "x-later" = "the panic threshold is not in this version: remove `panic_threshold`"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
             /// Short for `docker` with this image and its defaults.
-            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker_image`"))]
             pub(in crate::config) docker_image: Option<String>,
             /// Nodes as containers that are started and stopped.
-            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker`"))]
             pub(in crate::config) docker: Option<Docker>,
             /// Nodes as local processes that are started and stopped.
-            #[schemars(extend("x-later" = "local processes are not in this version: list `servers` in place of `process`"))]
             pub(in crate::config) process: Option<Process>,
             /// How many nodes there are. For `docker` and `process`.
-            #[schemars(extend("x-later" = "scaling is not in this version: remove `scale`"))]
             pub(in crate::config) scale: Option<Scale>,
         }
 
@@ -68,6 +64,7 @@ macro_rules! with_backend_keys {
                     strategy: self.strategy,
                     servers: self.servers.as_deref().unwrap_or_default(),
                     docker: self.docker.as_ref(),
+                    docker_image: self.docker_image.as_deref(),
                     process: self.process.as_ref(),
                     scale: self.scale.as_ref(),
                 }
@@ -83,6 +80,7 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) strategy: Option<Strategy>,
     pub(in crate::config) servers: &'a [Server],
     pub(in crate::config) docker: Option<&'a Docker>,
+    pub(in crate::config) docker_image: Option<&'a str>,
     pub(in crate::config) process: Option<&'a Process>,
     pub(in crate::config) scale: Option<&'a Scale>,
 }

@@ -1,14 +1,14 @@
-//! What a backend was asked in the last minutes: one sample a second, and means over windows of them.
+//! What a backend was asked in the last minutes: a few samples a second, and means over windows of them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::logic::limits::SCALE_SAMPLES_MAX;
 
-/// A second of one backend, over all its nodes.
+/// A moment of one backend, over all its nodes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
-    /// The end of that second.
+    /// The end of that moment.
     pub at: Duration,
     /// Requests, tunnels and streams on nodes: the mean.
     pub in_flight: f64,
@@ -109,17 +109,31 @@ impl History {
         mean(self.last(now, window).filter_map(of))
     }
 
-    /// The largest mean of `run` samples in a row within the last `window`.
+    /// The largest mean over a span of `run` within the last `window`.
     pub fn peak(
         &self,
         now: Duration,
         window: Duration,
-        run: usize,
+        run: Duration,
         of: impl Fn(&Sample) -> Option<f64>,
     ) -> Option<f64> {
-        let numbers: Vec<f64> = self.last(now, window).filter_map(of).collect();
-        let run = run.clamp(1, numbers.len().max(1));
-        numbers.windows(run).filter_map(|run| mean(run.iter().copied())).reduce(f64::max)
+        let numbers: Vec<(Duration, f64)> =
+            self.last(now, window).filter_map(|sample| of(sample).map(|value| (sample.at, value))).collect();
+        let (mut first, mut sum, mut largest) = (0, 0.0, None);
+        for (last, (at, value)) in numbers.iter().enumerate() {
+            sum += value;
+            while numbers[first].0 + run <= *at {
+                sum -= numbers[first].1;
+                first += 1;
+            }
+            // Only whole spans, but for a history that has none yet.
+            let is_whole = first > 0 || numbers.len() == last + 1;
+            let mean = sum / (last + 1 - first) as f64;
+            if is_whole && largest.is_none_or(|largest| mean > largest) {
+                largest = Some(mean);
+            }
+        }
+        largest
     }
 
     /// How fast `of` rises, by least squares over the last `window`; flat with fewer than four samples.
@@ -189,8 +203,8 @@ mod tests {
         let history = with(&[10.0, 2.0, 4.0, 6.0]);
         assert_eq!(history.mean(seconds(4), seconds(2), load), Some(5.0));
         assert_eq!(history.mean(seconds(4), seconds(3), load), Some(4.0));
-        assert_eq!(history.peak(seconds(4), seconds(4), 2, load), Some(6.0));
-        assert_eq!(history.peak(seconds(4), seconds(3), 1, load), Some(6.0));
+        assert_eq!(history.peak(seconds(4), seconds(4), seconds(2), load), Some(5.0));
+        assert_eq!(history.peak(seconds(4), seconds(3), seconds(1), load), Some(6.0));
         assert_eq!(history.mean(seconds(99), seconds(3), load), None);
         assert!(history.covers(seconds(4), seconds(4)));
         assert!(!with(&[]).covers(seconds(4), seconds(1)));

@@ -23,8 +23,8 @@ const ROOM_UP: f64 = 1.5;
 const ROOM_DOWN: f64 = 2.25;
 /// Requests that wait shall be gone within this time of their nodes' start.
 const BACKLOG_SECONDS: f64 = 2.0;
-/// The share of `down.window` for which a load must have stood to count as a peak: one second is noise.
-const PEAK_SECONDS: usize = 3;
+/// For how long a load must have stood to count as a peak: a second is noise.
+const PEAK: Duration = Duration::from_secs(3);
 /// Room for rps and cpu, which are means already: shrinking leaves a tenth.
 const ROOM_RATE: f64 = 1.1;
 
@@ -55,11 +55,11 @@ pub(super) fn shrinking(
     if !history.covers(now, window) {
         return None;
     }
-    let peak = |of: &dyn Fn(&Sample) -> Option<f64>| history.peak(now, window, PEAK_SECONDS, of);
+    let peak = |of: &dyn Fn(&Sample) -> Option<f64>| history.peak(now, window, PEAK, of);
     let seconds = window.as_secs();
     let mut needs = Vec::new();
     if let Some(places) = target.in_flight {
-        let load = peak(&|sample| Some(offered(sample))).unwrap_or(0.0);
+        let load = peak(&|sample| Some(arriving(sample))).unwrap_or(0.0);
         let words = format!("at most {load:.1} requests in flight in the last {seconds} s");
         needs.push(
             need(whole(with_room(load, ROOM_DOWN) / places), Reason::Spare, words)
@@ -84,21 +84,32 @@ pub(super) fn shrinking(
     needs.into_iter().max_by_key(|need| need.nodes)
 }
 
-/// Requests that are in flight, or would be if there were nodes enough.
-///
-/// Where requests wait, what is in flight shows the size of the fleet and not the load: then it is scaled by arrivals
-/// over completions, and the backlog is spread over [`BACKLOG_SECONDS`] (Little's law turns requests into places).
+/// Requests that are in flight, or would be if there were nodes enough: what arrives, and the backlog spread over
+/// [`BACKLOG_SECONDS`] (Little's law turns requests into places).
 fn offered(sample: &Sample) -> f64 {
-    if sample.queued < 0.5 {
-        return sample.in_flight;
-    }
-    if sample.finished <= 0.0 || sample.in_flight <= 0.0 {
+    match service_seconds(sample) {
+        _ if sample.queued < 0.5 => sample.in_flight,
         // Nothing has been answered yet, so nothing is known of how long an answer takes.
-        return sample.in_flight + sample.queued;
+        None => sample.in_flight + sample.queued,
+        Some(seconds) => {
+            let backlog = sample.queued * seconds / BACKLOG_SECONDS;
+            (arriving(sample) + backlog).min(sample.in_flight + sample.queued)
+        }
     }
-    let service_seconds = sample.in_flight / sample.finished;
-    let arriving = sample.in_flight.max(sample.arrivals * service_seconds);
-    (arriving + sample.queued * service_seconds / BACKLOG_SECONDS).min(sample.in_flight + sample.queued)
+}
+
+/// The same without the backlog, which is gone one day. Where requests wait, what is in flight shows the size of the
+/// fleet and not the load, and so the load is what arrives times how long an answer takes.
+fn arriving(sample: &Sample) -> f64 {
+    match service_seconds(sample) {
+        Some(seconds) if sample.queued >= 0.5 => sample.in_flight.max(sample.arrivals * seconds),
+        _ => sample.in_flight,
+    }
+}
+
+/// How long a node takes for a request.
+fn service_seconds(sample: &Sample) -> Option<f64> {
+    (sample.finished > 0.0 && sample.in_flight > 0.0).then(|| sample.in_flight / sample.finished)
 }
 
 fn by_places(history: &History, fleet: &FleetView, window: Duration, places: f64, now: Duration) -> Need {
@@ -193,7 +204,7 @@ fn spare_by_p99(
     let broken =
         history.last(now, Duration::MAX).filter(|sample| sample.p99 > Some(bound)).map(each).reduce(f64::min);
     let fewer = fleet.serving.saturating_sub(1);
-    let peak = history.peak(now, window, PEAK_SECONDS, |sample| Some(load(sample))).unwrap_or(0.0);
+    let peak = history.peak(now, window, PEAK, |sample| Some(load(sample))).unwrap_or(0.0);
     let fits = broken.is_none_or(|broken| peak < broken * 0.8 * f64::from(fewer));
     let is_spare = slowest < bound.mul_f64(0.7) && fits && fleet.starting == 0;
     let words =
@@ -211,9 +222,9 @@ fn wake(history: &History, fleet: &FleetView) -> Option<Need> {
     })
 }
 
-/// A part of the window, and one sample at least.
+/// A small part of the window, and two samples at least.
 fn panic_window(window: Duration) -> Duration {
-    (window / 6).max(SCALE_TICK)
+    (window / 12).max(SCALE_TICK * 2)
 }
 
 fn with_room(load: f64, deviations: f64) -> f64 {
