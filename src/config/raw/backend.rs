@@ -48,12 +48,16 @@ macro_rules! with_backend_keys {
             #[schemars(extend("default" = "50%", "x-max" = "100%", "x-later" = "the panic threshold is not in this version: remove `panic_threshold`"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
             /// Short for `docker` with this image and its defaults.
+            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker_image`"))]
             pub(in crate::config) docker_image: Option<String>,
             /// Nodes as containers that are started and stopped.
+            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker`"))]
             pub(in crate::config) docker: Option<Docker>,
             /// Nodes as local processes that are started and stopped.
+            #[schemars(extend("x-later" = "local processes are not in this version: list `servers` in place of `process`"))]
             pub(in crate::config) process: Option<Process>,
             /// How many nodes there are. For `docker` and `process`.
+            #[schemars(extend("x-later" = "scaling is not in this version: remove `scale`"))]
             pub(in crate::config) scale: Option<Scale>,
         }
 
