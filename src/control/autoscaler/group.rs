@@ -47,7 +47,7 @@ pub(super) struct Group {
     engine: Arc<dyn Fleet>,
     settings: Arc<FleetSettings>,
     scale: ScaleSettings,
-    pub(super) fingerprint: Arc<str>,
+    fingerprint: Arc<str>,
     pub(super) nodes: Vec<Mate>,
     history: History,
     pub(super) starts: Starts,
@@ -63,7 +63,6 @@ pub(super) struct Mate {
     pub(super) ticket: u64,
     pub(super) unit: Option<Unit>,
     pub(super) life: Lifecycle,
-    pub(super) fingerprint: Arc<str>,
     /// To be replaced by the roll that is under way.
     pub(super) is_old: bool,
     /// Started by the roll that is under way.
@@ -266,7 +265,6 @@ impl Group {
             ticket,
             unit: None,
             life: Lifecycle::ordered(now),
-            fingerprint: Arc::clone(&self.fingerprint),
             is_old: false,
             of_roll: self.roll.is_some(),
             requests_seen: 0,
@@ -336,7 +334,8 @@ impl Group {
         }
         // A start that is under way will name its unit itself.
         let starting = self.nodes.iter().any(|mate| mate.unit.is_none());
-        for unit in units.iter().filter(|unit| unit.backend == self.name) {
+        let name = Arc::clone(&self.name);
+        for unit in units.iter().filter(|unit| unit.backend == name) {
             let known =
                 self.nodes.iter().any(|mate| mate.unit.as_ref().is_some_and(|known| known.id == unit.id));
             if known || (unit.ours && starting) {
@@ -350,7 +349,6 @@ impl Group {
         let mut mate = Mate {
             ticket: ticket(),
             life: Lifecycle::found(unit.ours, now),
-            fingerprint: Arc::clone(&unit.fingerprint),
             is_old: unit.ours && unit.fingerprint != self.fingerprint,
             of_roll: false,
             unit: Some(unit.clone()),
