@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Notes, Place};
 use crate::config::leaf::amount::{Percent, Span};
+use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
 use crate::config::settings::{
     DEFAULT_STOP_GRACE, DockerSettings, FleetSettings, ProcessSettings, Pull, Reach,
@@ -25,8 +26,9 @@ pub(super) fn fleet(
     }
     let by_docker = place.has("docker") || place.has("docker_image");
     if by_docker && place.has("process") {
-        let help = "nodes are containers or processes: keep one of them, or make it two backends";
-        notes.error(&place.key("process"), "the backend has both `docker` and `process`", help);
+        let message = "the backend has `docker` too: nodes are containers, and `process` starts none";
+        let help = "keep one of them, or make it two backends";
+        notes.problem(Problem::warning(place.key("process").key_span(), message).help(help));
     }
     let docker = match (keys.docker, keys.docker_image) {
         (Some(docker), _) => docker_settings(docker, &place.key("docker"), notes),
