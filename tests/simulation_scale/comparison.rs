@@ -30,8 +30,8 @@ fn both(trace: &Trace, seed: u64) -> (Outcome, Outcome) {
 
 #[track_caller]
 fn better(trace: &Trace) {
-    for seed in SEEDS {
-        let (ours, theirs) = both(trace, seed);
+    let runs: Vec<_> = SEEDS.iter().map(|&seed| (seed, both(trace, seed))).collect();
+    for (seed, (ours, theirs)) in runs {
         assert!(ours.slow_seconds < theirs.slow_seconds, "{} seed {seed}: slow seconds", trace.name);
         assert!(ours.node_seconds < theirs.node_seconds, "{} seed {seed}: node-seconds", trace.name);
     }

@@ -11,13 +11,23 @@ pub(crate) struct Trace {
 /// The four of the comparison, and a steady one that nothing should move.
 pub(crate) const STEP: Trace =
     Trace { name: "step", seconds: 900, rate: |t| if (300.0..600.0).contains(&t) { 1500.0 } else { 150.0 } };
-pub(crate) const RAMP: Trace =
-    Trace { name: "ramp", seconds: 900, rate: |t| 100.0 + 1400.0 * (1.0 - ((t - 450.0) / 450.0).abs()) };
-/// A day in forty minutes.
+/// Up to fifteen times the load within a minute, a minute there, and back.
+pub(crate) const RAMP: Trace = Trace {
+    name: "ramp",
+    seconds: 900,
+    rate: |t| {
+        let t = t % 300.0;
+        100.0 + 1400.0 * ((t - 60.0) / 60.0).clamp(0.0, 1.0).min((240.0 - t) / 60.0).clamp(0.0, 1.0)
+    },
+};
+/// A day in forty minutes, with gusts of half as much again for twenty seconds: clocks strike, and clients obey.
 pub(crate) const DAILY: Trace = Trace {
     name: "daily wave",
     seconds: 2400,
-    rate: |t| 800.0 - 650.0 * (t / 2400.0 * std::f64::consts::TAU).cos(),
+    rate: |t| {
+        let gust = if t % 200.0 >= 180.0 { 1.5 } else { 1.0 };
+        gust * (800.0 - 650.0 * (t / 2400.0 * std::f64::consts::TAU).cos())
+    },
 };
 pub(crate) const SPIKES: Trace =
     Trace { name: "spike train", seconds: 1200, rate: |t| if t % 150.0 >= 120.0 { 1200.0 } else { 200.0 } };

@@ -253,7 +253,6 @@ impl Desk<'_> {
         let Some(need) = shrinking(self.history, self.fleet, self.settings, self.now) else {
             return with(steady(), growing);
         };
-        // A backlog is worked off first.
         let wanted = need.nodes.max(growing.nodes).clamp(floor, self.settings.max);
         if wanted >= there {
             return with(steady(), growing);

@@ -25,6 +25,8 @@ const ROOM_DOWN: f64 = 2.25;
 const BACKLOG_SECONDS: f64 = 2.0;
 /// For how long a load must have stood to count as a peak: a second is noise.
 const PEAK: Duration = Duration::from_secs(3);
+/// So many waiting in the mean of a sample are no accident.
+const WAITING: f64 = 0.5;
 /// Room for rps and cpu, which are means already: shrinking leaves a tenth.
 const ROOM_RATE: f64 = 1.1;
 
@@ -52,7 +54,8 @@ pub(super) fn shrinking(
     now: Duration,
 ) -> Option<Need> {
     let (target, window) = (settings.target, settings.down.window);
-    if !history.covers(now, window) {
+    // A backlog is worked off first.
+    if !history.covers(now, window) || waiting(history, settings.up.window, now) >= WAITING {
         return None;
     }
     let peak = |of: &dyn Fn(&Sample) -> Option<f64>| history.peak(now, window, PEAK, of);
@@ -84,25 +87,26 @@ pub(super) fn shrinking(
     needs.into_iter().max_by_key(|need| need.nodes)
 }
 
-/// Requests that are in flight, or would be if there were nodes enough: what arrives, and the backlog spread over
-/// [`BACKLOG_SECONDS`] (Little's law turns requests into places).
-fn offered(sample: &Sample) -> f64 {
+/// What is asked for while requests wait: what arrives, and the backlog spread over [`BACKLOG_SECONDS`] (Little's law
+/// turns requests into places). The backlog is the one that there will be when a node that is started now serves: until
+/// then it grows by what arrives beyond what is answered.
+fn pressed(sample: &Sample, boot: Duration) -> f64 {
     match service_seconds(sample) {
-        _ if sample.queued < 0.5 => sample.in_flight,
+        _ if sample.queued < WAITING => sample.in_flight,
         // Nothing has been answered yet, so nothing is known of how long an answer takes.
         None => sample.in_flight + sample.queued,
         Some(seconds) => {
-            let backlog = sample.queued * seconds / BACKLOG_SECONDS;
-            (arriving(sample) + backlog).min(sample.in_flight + sample.queued)
+            let growth = (sample.arrivals - sample.finished).max(0.0) * boot.as_secs_f64();
+            arriving(sample) + (sample.queued + growth) * seconds / BACKLOG_SECONDS
         }
     }
 }
 
-/// The same without the backlog, which is gone one day. Where requests wait, what is in flight shows the size of the
-/// fleet and not the load, and so the load is what arrives times how long an answer takes.
+/// Requests that are in flight, or would be if there were nodes enough. Where requests wait, what is in flight shows the
+/// size of the fleet and not the load, and so the load is what arrives times how long an answer takes.
 fn arriving(sample: &Sample) -> f64 {
     match service_seconds(sample) {
-        Some(seconds) if sample.queued >= 0.5 => sample.in_flight.max(sample.arrivals * seconds),
+        Some(seconds) if sample.queued >= WAITING => sample.arrivals * seconds,
         _ => sample.in_flight,
     }
 }
@@ -113,10 +117,10 @@ fn service_seconds(sample: &Sample) -> Option<f64> {
 }
 
 fn by_places(history: &History, fleet: &FleetView, window: Duration, places: f64, now: Duration) -> Need {
-    let load = |sample: &Sample| Some(offered(sample));
-    let steady = history.mean(now, window, load).unwrap_or(0.0);
-    let fast = history.mean(now, panic_window(window), load).unwrap_or(0.0);
-    let queued = history.mean(now, panic_window(window), |sample| Some(sample.queued)).unwrap_or(0.0);
+    let steady = history.mean(now, window, |sample| Some(arriving(sample))).unwrap_or(0.0);
+    let fast =
+        history.mean(now, panic_window(window), |sample| Some(pressed(sample, fleet.boot))).unwrap_or(0.0);
+    let queued = waiting(history, window, now);
     let ahead = forecast(history, fleet, window, steady, now);
     let nodes_for = |load: f64| whole(with_room(load, ROOM_UP) / places);
     let inputs = |need: Need| {
@@ -127,10 +131,13 @@ fn by_places(history: &History, fleet: &FleetView, window: Duration, places: f64
     };
     // Beyond what random ups explain, and so no need to look for longer.
     let carried = f64::from(fleet.there()) * places;
-    if queued >= 1.0 || fast > carried {
-        let words = format!("{fast:.1} requests in flight and {queued:.0} waiting, for {places:.0} a node");
-        let reason = if queued >= 1.0 { Reason::Queue } else { Reason::InFlight };
-        return inputs(need(nodes_for(fast.max(steady.min(carried))), reason, words));
+    if queued >= 1.0 {
+        let words = format!("{queued:.0} requests wait: {fast:.1} places are missed, at {places:.0} a node");
+        return inputs(need(nodes_for(fast), Reason::Queue, words));
+    }
+    if fast > carried {
+        let words = format!("{fast:.1} requests in flight, for {places:.0} a node");
+        return inputs(need(nodes_for(fast), Reason::InFlight, words));
     }
     if nodes_for(ahead) > nodes_for(steady) {
         let words = format!(
@@ -147,7 +154,11 @@ fn by_places(history: &History, fleet: &FleetView, window: Duration, places: f64
 /// load wanders by itself, and stand out from the samples around it.
 fn forecast(history: &History, fleet: &FleetView, window: Duration, steady: f64, now: Duration) -> f64 {
     let span = window * 2;
-    let trend = history.trend(now, span, |sample| Some(offered(sample)));
+    // A fleet that catches up with a backlog shows a rise that is its own.
+    if history.last(now, span).any(|sample| sample.queued >= WAITING) {
+        return steady;
+    }
+    let trend = history.trend(now, span, |sample| Some(sample.in_flight));
     let rise = trend.slope * span.as_secs_f64();
     if !history.covers(now, span) || rise < 2.0 * steady.max(1.0).sqrt() || trend.slope < 4.0 * trend.error {
         return steady;
@@ -220,6 +231,11 @@ fn wake(history: &History, fleet: &FleetView) -> Option<Need> {
     (waits && fleet.there() == 0).then(|| {
         need(1, Reason::Wake, "a request came, and there is no node".into()).input("waiting", latest.queued)
     })
+}
+
+/// Requests that wait, in the last moments.
+fn waiting(history: &History, window: Duration, now: Duration) -> f64 {
+    history.mean(now, panic_window(window), |sample| Some(sample.queued)).unwrap_or(0.0)
 }
 
 /// A small part of the window, and two samples at least.
