@@ -6,3 +6,7 @@ pub mod docker;
 pub mod fleet;
 pub mod process_fleet;
 pub mod registry;
+pub mod reload;
+
+mod names;
+mod probe;

@@ -9,6 +9,7 @@ mod http_session;
 mod listener;
 mod parking;
 mod socket;
+mod splice;
 mod stats;
 mod timers;
 mod upstream;

@@ -4,10 +4,15 @@
 
 pub mod access;
 pub mod balance;
+pub mod client;
 pub mod fault;
+pub mod health;
 pub mod http1;
+pub mod latency;
 pub mod limits;
 pub mod message;
+pub mod outlier;
 pub mod path;
 pub mod route;
 pub mod scale;
+pub mod slow_start;

@@ -1,8 +1,10 @@
 //! The story of the process, and the only file that knows every plane: bind, start, serve, drain, end.
 
+mod announce;
 mod banner;
 mod bind;
 mod descriptors;
+mod fleets;
 
 use std::io;
 use std::process::ExitCode;
@@ -15,12 +17,18 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Settings;
 use crate::config::settings::DriverChoice;
-use crate::control::registry::first_snapshot;
+use crate::control::autoscaler::{self, Autoscaler, FleetTable};
+use crate::control::registry::{Wiring, first_snapshot};
+use crate::control::reload::InForce;
+pub use crate::control::reload::Load;
 use crate::dataplane::driver::{Choice, Wanted};
 use crate::dataplane::worker::{self, Assignment, Loads};
-use crate::logic::limits::REPORTS_MAX;
+use crate::logic::limits::{ORDERS_WAITING_MAX, REPORTS_MAX};
+use crate::shared::event;
 use crate::shared::log_channel::{LogSender, log_channel};
 use crate::shared::mailbox::{Command, Inbox, Mailbox, mailbox};
+use crate::shared::memory;
+use crate::shared::order::{Order, Wish};
 use crate::shared::report::Report;
 use crate::shared::run_state::{Phase, RunState};
 use crate::shared::snapshot::Published;
@@ -32,8 +40,9 @@ use crate::telemetry::collector::Collector;
 /// After the grace of a drain, how long workers may take to cut what is left.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Balances with these settings until a signal ends it.
-pub fn run(settings: Settings) -> ExitCode {
+/// Balances with these settings until a signal ends it. `load` reads them again; `None` where they came from no file.
+pub fn run(settings: Settings, load: Option<Load>) -> ExitCode {
+    memory::refuse_huge_pages();
     let cores = usable_cores();
     let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
     for warning in descriptors::prepare(&settings) {
@@ -48,7 +57,7 @@ pub fn run(settings: Settings) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended =
-        runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), sockets, cores, workers)));
+        runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), load, sockets, cores, workers)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -78,6 +87,7 @@ struct Meeting {
 
 async fn live(
     settings: Arc<Settings>,
+    load: Option<Load>,
     sockets: bind::Sockets,
     cores: Vec<usize>,
     workers: usize,
@@ -89,6 +99,9 @@ async fn live(
     let log =
         settings.access_log.as_ref().map(|log| access_log::start(&log.target, log_receiver)).transpose()?;
     let bind::Sockets { listeners, addresses, admin } = sockets;
+    let (events, happened) = event::events();
+    announce::start(happened)?;
+    let (orders, ordered) = mpsc::channel::<Order>(ORDERS_WAITING_MAX);
     let mut meeting = start_workers(&settings, published, listeners, &cores, workers, &log_sender)?;
     drop(log_sender);
 
@@ -98,11 +111,9 @@ async fn live(
         Collector::start(meeting.reports.clone(), meeting.mailboxes.clone(), meeting.published.clone())?;
     let about = about(&meeting.driver, workers, &settings, &addresses);
     banner::print(&about, &meeting.published.current(), admin.as_ref());
-    let (_configuration, configuration) = watch::channel(Configuration {
-        settings: Arc::clone(&settings),
-        hash: config_hash(settings.source.text.as_bytes()),
-        reloaded_ms: None,
-    });
+    let first = InForce { settings: Arc::clone(&settings), reloaded_ms: None, last: None };
+    let (tell_configuration, configuration) = watch::channel(configuration(&first));
+    let (in_force, newest) = watch::channel(first);
     if let Some(listener) = admin {
         let admin = Admin {
             about,
@@ -110,16 +121,43 @@ async fn live(
             collector,
             published: meeting.published.clone(),
             run_state: run_state.clone(),
+            orders: orders.clone(),
+            events: events.clone(),
             log: log.as_ref().map(AccessLogHandle::counters),
             patience: Patience::default(),
         };
         tokio::spawn(admin::serve(listener, admin));
     }
-    tokio::spawn(registry.follow(meeting.published.clone()));
+    tokio::spawn(tell(newest.clone(), tell_configuration));
+    let (fleet_orders, fleets_ordered) = mpsc::channel(ORDERS_WAITING_MAX);
+    let (table, fleets) = watch::channel(FleetTable::new());
+    let autoscaler = Autoscaler::new(
+        fleets::engines(&settings.source.name, events.clone()),
+        autoscaler::Wiring {
+            published: meeting.published.clone(),
+            table,
+            orders: fleets_ordered,
+            events: events.clone(),
+            signals: Arc::new(fleets::CountersAlone),
+            in_force: newest.clone(),
+            dry_run: false,
+        },
+    );
+    tokio::spawn(autoscaler.run());
+    tokio::spawn(registry.run(Wiring {
+        published: meeting.published.clone(),
+        orders: ordered,
+        events,
+        load,
+        in_force,
+        fleets,
+        fleet_orders,
+    }));
 
-    signals.serve_until_told(log.as_ref(), &mut meeting.workers_end).await;
+    signals.serve_until_told(log.as_ref(), &orders, &mut meeting.workers_end).await;
     run_state.advance(Phase::Draining);
-    drain(&settings, &mut meeting, &mut signals, &run_state).await;
+    let grace = newest.borrow().settings.grace;
+    drain(grace, &mut meeting, &mut signals, &run_state).await;
     bind::remove_unix_sockets(&settings);
     if log.is_some_and(|log| !log.finish()) {
         eprintln!("warning: the access log's target did not take its last lines");
@@ -211,7 +249,7 @@ fn wanted(choice: DriverChoice) -> Wanted {
 }
 
 /// Lets what is in flight finish, for as long as `grace`; a second signal ends the wait.
-async fn drain(settings: &Settings, meeting: &mut Meeting, signals: &mut Signals, run_state: &RunState) {
+async fn drain(grace: Duration, meeting: &mut Meeting, signals: &mut Signals, run_state: &RunState) {
     let send = |command: fn() -> Command| {
         for mailbox in &meeting.mailboxes {
             let _ = mailbox.send(command());
@@ -220,12 +258,38 @@ async fn drain(settings: &Settings, meeting: &mut Meeting, signals: &mut Signals
     send(|| Command::Drain);
     tokio::select! {
         _ = meeting.workers_end.recv() => return,
-        () = tokio::time::sleep(settings.grace) => eprintln!("grace of {:?} is over: cutting what is left", settings.grace),
+        () = tokio::time::sleep(grace) => eprintln!("grace of {grace:?} is over: cutting what is left"),
         () = signals.end() => eprintln!("told again: cutting what is left"),
     }
     run_state.advance(Phase::Stopping);
     send(|| Command::Stop);
     let _ = tokio::time::timeout(STOP_TIMEOUT, meeting.workers_end.recv()).await;
+}
+
+/// The configuration as telemetry shows it.
+fn configuration(in_force: &InForce) -> Configuration {
+    Configuration {
+        settings: Arc::clone(&in_force.settings),
+        hash: config_hash(in_force.settings.source.text.as_bytes()),
+        reloaded_ms: in_force.reloaded_ms,
+        last_reload: in_force.last.clone(),
+    }
+}
+
+/// Tells telemetry of every other configuration.
+async fn tell(mut newest: watch::Receiver<InForce>, configurations: watch::Sender<Configuration>) {
+    while newest.changed().await.is_ok() {
+        let configuration = configuration(&newest.borrow_and_update());
+        configurations.send_replace(configuration);
+    }
+}
+
+/// What HUP asks for. The outcome is told on stderr, as that of every reload is.
+fn reload(orders: &mpsc::Sender<Order>) {
+    let order = Order { wish: Wish::Reload, answer: Box::new(|_| {}) };
+    if orders.try_send(order).is_err() {
+        eprintln!("HUP: too many orders wait already; try again");
+    }
 }
 
 /// The signals of the contract.
@@ -258,6 +322,7 @@ impl Signals {
     async fn serve_until_told(
         &mut self,
         log: Option<&AccessLogHandle>,
+        orders: &mpsc::Sender<Order>,
         workers_end: &mut mpsc::Receiver<()>,
     ) {
         loop {
@@ -265,9 +330,7 @@ impl Signals {
                 _ = self.terminate.recv() => return eprintln!("draining: told to end by TERM"),
                 _ = self.interrupt.recv() => return eprintln!("draining: told to end by INT"),
                 _ = workers_end.recv() => return eprintln!("error: all workers have ended"),
-                _ = self.hang_up.recv() => {
-                    eprintln!("HUP: this version reads its configuration at start only; restart it to change that");
-                }
+                _ = self.hang_up.recv() => reload(orders),
                 _ = self.reopen.recv() => if let Some(log) = log { log.reopen() },
             }
         }

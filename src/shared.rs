@@ -1,11 +1,14 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
+pub mod clock;
+pub mod conduct;
 pub mod event;
 pub mod log_channel;
 pub mod mailbox;
 pub mod memory;
 pub mod node;
 pub mod order;
+pub mod reload;
 pub mod report;
 pub mod run_state;
 pub mod snapshot;

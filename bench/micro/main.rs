@@ -5,5 +5,5 @@ use criterion::{criterion_group, criterion_main};
 mod pick;
 mod route;
 
-criterion_group!(decisions, route::find, pick::round_robin, pick::least_connections);
+criterion_group!(decisions, route::find, pick::every_strategy, pick::sample);
 criterion_main!(decisions);

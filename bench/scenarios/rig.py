@@ -14,6 +14,7 @@ from pathlib import Path
 from process_tree import ProcessTree
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 KIB = 1024
 MIB = 1024 * KIB
 BULK_BYTES = 2048 * MIB
@@ -29,7 +30,7 @@ class Rig:
         memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
         self.dir = Path(tempfile.mkdtemp(prefix="plimsoll-bench-", dir=memory))
         self.values = {"dir": self.dir, "body_128": "x" * 128, **variants}
-        for name in ["node_a", "node_b", "node_c", "sink"]:
+        for name in ["node_a", "node_b", "node_c", "lean", "sink"]:
             self.values[name] = free_port()
         self.nodes = []
 
@@ -46,7 +47,10 @@ class Rig:
         sink = [sys.executable, HERE / "sink.py", str(self.values["sink"])]
         self.nodes = [self.start(["nginx", "-c", config, "-e", self.dir / "responder.log"], self.client_core)]
         self.nodes.append(self.start(sink, self.client_core))
-        for name in ["node_a", "sink"]:
+        # For the smallest responses the node must take less than the proxy, or it is the node that is measured.
+        lean = [ROOT / "target/release/loadgen", "node", "--listen", "0.0.0.0", "--port", str(self.values["lean"])]
+        self.nodes.append(self.start([*lean, "--size", "128", "--no-control", "--keepalive", "10m"], self.client_core))
+        for name in ["node_a", "lean", "sink"]:
             await_port(self.values[name], self.nodes)
         return self
 

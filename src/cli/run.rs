@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::EXIT_CONFIG;
 use crate::config::{self, Problems, Settings};
@@ -27,27 +28,29 @@ pub struct Args {
 
 /// Balances until a signal ends it. Exit codes: 0 after a drain, 1 where it could not run, 2 for a wrong configuration.
 pub fn run(args: Args) -> ExitCode {
-    let settings = match settings(args) {
-        Ok(settings) => settings,
+    let (settings, load) = match settings(args) {
+        Ok(read) => read,
         Err(problems) => return refuse(&problems),
     };
     if let Some(refusal) = settings.refusal() {
         return refuse(&refusal);
     }
     eprint!("{}", settings.warnings.render(std::io::stderr().is_terminal()));
-    process::run(settings)
+    process::run(settings, load)
 }
 
-fn settings(args: Args) -> Result<Settings, Problems> {
+/// The settings, and what reads them again where they came from a file.
+fn settings(args: Args) -> Result<(Settings, Option<process::Load>), Problems> {
     if args.to.is_empty() {
         let path = args.config.map_or_else(config::search, Ok)?;
-        return config::load(&path);
+        let settings = config::load(&path)?;
+        return Ok((settings, Some(Arc::new(move || config::load(&path)))));
     }
     let mut settings = config::quick(&args.listen, &args.to)?;
     if let Some(admin) = &args.admin {
         settings.admin = config::quick_admin(admin)?;
     }
-    Ok(settings)
+    Ok((settings, None))
 }
 
 /// Prints what is wrong.

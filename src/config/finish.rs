@@ -5,6 +5,7 @@
 
 mod backends;
 mod fleet;
+mod health;
 mod listeners;
 mod place;
 mod process;

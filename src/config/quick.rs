@@ -9,10 +9,8 @@ use super::leaf::{Leaf, Trouble};
 use super::problem::{Problem, Problems};
 use super::settings::{Admin, BackendSettings, BindAddress, DriverChoice, Listener, Server, Settings};
 use super::source::Source;
-use crate::logic::balance::Strategy;
 use crate::logic::limits::{LISTENER_BINDS_MAX, MessageLimits, NODES_MAX, Timeouts};
 use crate::logic::route::{Action, BackendIndex, Edits, Matcher, Rewrite, Route, RouteTable};
-use crate::logic::scale::ScaleSettings;
 
 /// One listener (`web`), one route (`/*`), one backend (`default`) with its servers, everything else by default.
 ///
@@ -151,13 +149,7 @@ fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) 
         limits: MessageLimits::default(),
         timeouts: Timeouts::default(),
         routes: Arc::new(RouteTable::new(vec![route])),
-        backends: vec![BackendSettings {
-            name: "default".into(),
-            strategy: Strategy::default(),
-            servers,
-            fleet: None,
-            scale: ScaleSettings::default(),
-        }],
+        backends: vec![BackendSettings::new("default".into(), servers)],
         admin: Some(default_admin()),
         unsupported: Vec::new(),
         warnings: Problems::default(),

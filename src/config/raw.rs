@@ -13,7 +13,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 
-pub(super) use backend::{Backend, BackendKeys, Docker, Hold, Process, Pull, Reach, Strategy, Target};
+pub(super) use backend::{
+    Backend, BackendKeys, Docker, Health, Hold, Outlier, Process, Pull, Reach, Sticky, Strategy, Target,
+};
 pub(super) use route::{Edits, Redirect, Respond, Route};
 
 use super::leaf::address::{AdminBind, Bind, Cidr};

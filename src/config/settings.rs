@@ -14,7 +14,10 @@ use super::problem::{Problem, Problems};
 use super::source::Source;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
+use crate::logic::balance::key::HashKey;
+use crate::logic::health::Patience;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::outlier::Policy;
 use crate::logic::route::RouteTable;
 use crate::logic::scale::ScaleSettings;
 
@@ -133,12 +136,88 @@ pub struct BackendSettings {
     pub name: Arc<str>,
     /// How nodes are picked.
     pub strategy: Strategy,
+    /// What ties requests to nodes.
+    pub affinity: AffinitySettings,
     /// At least one, but where there is a fleet.
     pub servers: Vec<Server>,
+    /// How nodes are probed; `None` probes nobody.
+    pub health: Option<HealthSettings>,
+    /// When nodes that fail requests are left out; `None` is never.
+    pub outlier: Option<Policy>,
+    /// How long a node's share grows once it serves; zero is at once.
+    pub slow_start: Duration,
+    /// Below this share of nodes that pass, all are used; in hundredths of a percent.
+    pub panic_threshold: u32,
     /// What starts and stops its nodes.
     pub fleet: Option<Arc<FleetSettings>>,
     /// How many nodes its fleet has.
     pub scale: ScaleSettings,
+}
+
+impl BackendSettings {
+    /// One with these servers, and defaults for the rest.
+    pub fn new(name: Arc<str>, servers: Vec<Server>) -> Self {
+        Self {
+            name,
+            strategy: Strategy::default(),
+            affinity: AffinitySettings::default(),
+            servers,
+            health: None,
+            outlier: None,
+            slow_start: Duration::ZERO,
+            panic_threshold: PANIC_THRESHOLD_DEFAULT,
+            fleet: None,
+            scale: ScaleSettings::default(),
+        }
+    }
+}
+
+/// `panic_threshold:` where the file says nothing: half.
+pub const PANIC_THRESHOLD_DEFAULT: u32 = 5000;
+
+/// `health:` of a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// What is asked for by GET; `None` is satisfied by a connection.
+    pub path: Option<Box<str>>,
+    /// Between two probes of one node.
+    pub interval: Duration,
+    /// How long a probe may take, connecting included.
+    pub timeout: Duration,
+    /// How many probes in a row are believed.
+    pub patience: Patience,
+    /// Statuses of a good answer, from and to.
+    pub expect: Vec<(u16, u16)>,
+    /// What the body of a good answer holds.
+    pub expect_body: Option<Box<str>>,
+    /// Where the node says how busy its CPU is; see [`crate::logic::health::cpu_reading`].
+    pub agent: Option<Box<str>>,
+}
+
+/// What ties requests to nodes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AffinitySettings {
+    /// What hashing strategies go by.
+    pub hash_key: HashKey,
+    /// `sticky:`.
+    pub sticky: Option<StickySettings>,
+}
+
+/// `sticky:`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StickySettings {
+    /// The name of the cookie.
+    pub cookie: Box<str>,
+    /// What it is signed with; `None` is a random one of this process's.
+    pub secret: Option<Box<str>>,
+}
+
+/// Never tells the secret.
+impl fmt::Debug for StickySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.secret.as_ref().map(|_| "...");
+        f.debug_struct("StickySettings").field("cookie", &self.cookie).field("secret", &secret).finish()
+    }
 }
 
 /// What nodes are started from.

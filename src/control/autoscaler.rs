@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, News};
 use super::fleet::{Change, Fleet, Unit};
-use crate::config::Settings;
+use super::reload::InForce;
 use crate::config::settings::FleetSettings;
 use crate::logic::limits::{CHANGES_WAITING_MAX, SCALE_TICK};
 use crate::shared::event::{Event, EventSender, Kind, Level};
@@ -67,12 +67,14 @@ pub struct Wiring {
     pub published: Published,
     /// Where the registry reads the nodes.
     pub table: watch::Sender<FleetTable>,
-    /// Orders that concern fleets; see [`concerns_fleets`].
+    /// Orders that concern fleets.
     pub orders: mpsc::Receiver<Order>,
     /// Who is told what happens.
     pub events: EventSender,
     /// What only others know.
     pub signals: Arc<dyn Signals>,
+    /// Settings that are read again.
+    pub in_force: watch::Receiver<InForce>,
     /// Decide and tell, and do nothing.
     pub dry_run: bool,
 }
@@ -85,15 +87,14 @@ pub trait Signals: Send + Sync {
     fn p99(&self, backend: &str) -> Option<Duration>;
 }
 
-/// Is it an order that the autoscaler carries out?
-pub fn concerns_fleets(wish: &Wish) -> bool {
-    matches!(wish, Wish::Scale { .. } | Wish::AddNode { .. } | Wish::Roll { .. } | Wish::RemoveNode { .. })
-}
+/// Gives the engine that starts such nodes.
+pub type EngineOf = Box<dyn Fn(&FleetSettings) -> Arc<dyn Fleet> + Send>;
 
 /// Scales all backends that have a fleet.
 pub struct Autoscaler {
     groups: Vec<Group>,
     engines: Vec<Arc<dyn Fleet>>,
+    engine: EngineOf,
     wiring: Wiring,
     news: mpsc::Receiver<News>,
     hand_in: mpsc::Sender<News>,
@@ -101,40 +102,64 @@ pub struct Autoscaler {
 }
 
 impl Autoscaler {
-    /// Of these settings. `engine` gives the engine for a backend's nodes; backends of one kind share one.
-    pub fn new(
-        settings: &Settings,
-        engine: impl Fn(&FleetSettings) -> Arc<dyn Fleet>,
-        wiring: Wiring,
-    ) -> Self {
+    /// Of the settings in force. `engine` gives the engine for a backend's nodes; backends of one kind share one.
+    pub fn new(engine: EngineOf, wiring: Wiring) -> Self {
         let (hand_in, news) = mpsc::channel(CHANGES_WAITING_MAX);
-        let mut engines: Vec<Arc<dyn Fleet>> = Vec::new();
-        let mut groups = Vec::new();
+        let began = Instant::now();
+        let mut autoscaler =
+            Self { groups: Vec::new(), engines: Vec::new(), engine, wiring, news, hand_in, began };
+        autoscaler.go_by_settings();
+        autoscaler
+    }
+
+    /// Brings the fleets in line with the settings in force. Nodes of another spec are replaced one at a time; those of a
+    /// backend that is gone drain.
+    fn go_by_settings(&mut self) {
+        let now = self.began.elapsed();
+        let settings = Arc::clone(&self.wiring.in_force.borrow_and_update().settings);
+        let named = |group: &Group| {
+            settings.backends.iter().find(|backend| backend.name == group.name).filter(|backend| {
+                backend.fleet.as_ref().is_some_and(|fleet| kind(fleet) == group.kind())
+            })
+        };
+        for group in &mut self.groups {
+            match named(group) {
+                Some(backend) => group.reconfigure(backend, now),
+                None => group.leave(&self.wiring, now),
+            }
+        }
         for backend in &settings.backends {
             let Some(fleet) = &backend.fleet else { continue };
-            let found = engine(fleet);
-            let known = engines.iter().position(|known| known.name() == found.name());
-            let index = known.unwrap_or_else(|| {
-                engines.push(found);
-                engines.len() - 1
-            });
-            groups.push(Group::new(backend, fleet, Arc::clone(&engines[index]), index, hand_in.clone()));
+            if self.groups.iter().any(|group| group.name == backend.name && !group.leaves) {
+                continue;
+            }
+            let index = self.engine_for(fleet);
+            let engine = Arc::clone(&self.engines[index]);
+            self.groups.push(Group::new(backend, fleet, engine, index, self.hand_in.clone(), now));
         }
-        Self { groups, engines, wiring, news, hand_in, began: Instant::now() }
+    }
+
+    fn engine_for(&mut self, fleet: &FleetSettings) -> usize {
+        let found = (self.engine)(fleet);
+        if let Some(known) = self.engines.iter().position(|known| known.name() == found.name()) {
+            return known;
+        }
+        let index = self.engines.len();
+        forward(index, found.watch(), self.hand_in.clone());
+        self.engines.push(found);
+        self.look_at(index);
+        index
     }
 
     /// Keeps every fleet as it should be, for as long as it is polled.
     pub async fn run(mut self) {
-        for (index, engine) in self.engines.iter().enumerate() {
-            forward(index, engine.watch(), self.hand_in.clone());
-            self.look_at(index);
-        }
         let mut tick = tokio::time::interval(SCALE_TICK / LOOKS);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut resync = tokio::time::interval(RESYNC);
         loop {
             tokio::select! {
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick(), if !self.groups.is_empty() => self.tick(),
+                Ok(()) = self.wiring.in_force.changed() => self.go_by_settings(),
                 Some(news) = self.news.recv() => self.take(news),
                 Some(order) = self.wiring.orders.recv() => self.obey(order),
                 _ = resync.tick() => (0..self.engines.len()).for_each(|index| self.look_at(index)),
@@ -150,6 +175,7 @@ impl Autoscaler {
             let backend = snapshot.backends.iter().find(|backend| backend.name == group.name);
             group.tick(backend.map(|backend| &**backend), &self.wiring, now);
         }
+        self.groups.retain(|group| !group.leaves || !group.nodes.is_empty());
     }
 
     fn take(&mut self, news: News) {
@@ -211,7 +237,7 @@ impl Autoscaler {
             group.reconcile(&units, &self.wiring, now);
         }
         for unit in units {
-            if self.groups.iter().any(|group| group.name == unit.backend) {
+            if self.groups.iter().any(|group| group.name == unit.backend && group.engine_index == engine) {
                 continue;
             }
             if unit.ours && !self.wiring.dry_run {
@@ -277,8 +303,10 @@ impl Autoscaler {
     }
 
     fn publish(&self) {
-        let table: FleetTable =
-            self.groups.iter().map(|group| (Arc::clone(&group.name), group.published())).collect();
+        let mut table = FleetTable::new();
+        for group in &self.groups {
+            table.entry(Arc::clone(&group.name)).or_default().extend(group.published());
+        }
         self.wiring.table.send_if_modified(|before| {
             let changed = *before != table;
             if changed {
@@ -298,6 +326,11 @@ fn forward(index: usize, mut changes: mpsc::Receiver<Change>, hand_in: mpsc::Sen
             }
         }
     });
+}
+
+/// Settings of another kind need another engine.
+fn kind(settings: &FleetSettings) -> std::mem::Discriminant<FleetSettings> {
+    std::mem::discriminant(settings)
 }
 
 fn no_fleet(backend: &str) -> Refused {

@@ -1,46 +1,77 @@
-//! The registry of nodes: the one writer of the published snapshot.
+//! The registry of nodes: the one task that owns them, and the one writer of the published snapshot.
 //!
-//! A snapshot is always built whole, from settings, from what names resolve to, and from the snapshot before it,
-//! whose nodes live on where they are still wanted, with their counters and connections. What changes the world
-//! next (a reload, an answer that differs, a probe) changes one of these three and builds again.
+//! Whatever changes the world comes in here, one thing after the other: an order of an operator, a probe's result, a
+//! name that resolves otherwise, the configuration read again, and a tick that looks at what moves by itself (ejections,
+//! drains, slow starts). Each changes settings or nodes, and then a new snapshot is published, of which all that
+//! nothing happened to is shared with the one before.
 
+mod affinity;
 mod build;
+mod group;
+mod member;
+mod orders;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 
+use self::group::{Group, Manuals};
+use super::autoscaler::FleetTable;
 use super::dns::{Answer, Name, Resolver};
+use super::names::{Change, Names};
+use super::probe::{Probed, Prober};
+use super::reload::{InForce, Load};
 use crate::config::Settings;
 use crate::config::settings::ServerHost;
-use crate::logic::limits::{LOOKUP_RETRY_MAX, LOOKUP_RETRY_MIN};
+use crate::logic::limits::{PROBE_RESULTS_MAX, PROBES_AT_ONCE, REGISTRY_TICK};
+use crate::shared::event::{Event, EventSender, Kind, Level};
+use crate::shared::order::Order;
 use crate::shared::snapshot::{Published, Snapshot};
-
-/// What every name of the settings resolved to.
-type Answers = HashMap<Name, Answer>;
 
 /// Knows the nodes.
 #[derive(Debug)]
 pub struct Registry {
     settings: Arc<Settings>,
-    resolver: Resolver,
-    answers: Answers,
-    /// The names without an address, and when each is tried next.
-    retries: HashMap<Name, Retry>,
+    version: u64,
+    generation: u64,
+    names: Names,
+    /// By `BackendIndex`.
+    groups: Vec<Group>,
+    manuals: Manuals,
+    /// Nodes that an operator removed until the next reload, by their ids.
+    removed: HashSet<Arc<str>>,
+    prober: Prober,
+    probed: mpsc::Receiver<Probed>,
+    /// The nodes of fleets, as the autoscaler wants them.
+    fleets: FleetTable,
+    /// Something beside nodes is not what was published.
+    stale: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Retry {
-    at: Instant,
-    pause: Duration,
+/// What the registry meets the rest of the process in.
+pub struct Wiring {
+    /// Where snapshots go.
+    pub published: Published,
+    /// Where orders come from.
+    pub orders: mpsc::Receiver<Order>,
+    /// Who is told what happens.
+    pub events: EventSender,
+    /// Reads the configuration again; `None` where it came from no file.
+    pub load: Option<Load>,
+    /// Who is told of another configuration.
+    pub in_force: watch::Sender<InForce>,
+    /// The nodes of fleets.
+    pub fleets: watch::Receiver<FleetTable>,
+    /// Who carries out orders that concern fleets.
+    pub fleet_orders: mpsc::Sender<Order>,
 }
 
 /// Makes nodes of all backends. Names are looked up all at once, and waited for no longer than
 /// [`LOOKUP_TIMEOUT`](crate::logic::limits::LOOKUP_TIMEOUT); one that does not resolve is a node that is down.
-/// Hand both to [`Registry::follow`] and the workers.
+/// Hand both to [`Registry::run`] and the workers.
 pub async fn first_snapshot(settings: Arc<Settings>) -> (Registry, Snapshot) {
     Registry::begin(settings, Resolver::default()).await
 }
@@ -48,66 +79,145 @@ pub async fn first_snapshot(settings: Arc<Settings>) -> (Registry, Snapshot) {
 impl Registry {
     /// As [`first_snapshot`], with a resolver of the caller's choice.
     pub async fn begin(settings: Arc<Settings>, resolver: Resolver) -> (Self, Snapshot) {
-        let mut registry = Self { settings, resolver, answers: Answers::new(), retries: HashMap::new() };
-        let names = registry.names();
-        registry.look_up(names).await;
-        let snapshot = build::snapshot(&registry.settings, &registry.answers, None, now_ms());
+        let (results, probed) = mpsc::channel(PROBE_RESULTS_MAX);
+        let mut registry = Self {
+            version: 0,
+            generation: 1,
+            names: Names::new(resolver),
+            groups: Vec::new(),
+            manuals: Manuals::new(),
+            removed: HashSet::new(),
+            prober: Prober { results, places: Arc::new(Semaphore::new(PROBES_AT_ONCE)) },
+            probed,
+            fleets: FleetTable::new(),
+            stale: true,
+            settings: Arc::clone(&settings),
+        };
+        registry.go_by(settings).await;
+        let snapshot = registry.snapshot(None);
         (registry, snapshot)
     }
 
-    /// Keeps trying the names that did not resolve, and publishes a new snapshot when one does (or fails for
-    /// another reason than before). Returns when there is nothing left to try; until then it runs for as long
-    /// as it is polled.
-    pub async fn follow(mut self, published: Published) {
-        while let Some(at) = self.retries.values().map(|retry| retry.at).min() {
-            tokio::time::sleep_until(at).await;
-            let due = self.due(Instant::now());
-            if self.look_up(due).await {
-                let before = published.current();
-                published.publish(build::snapshot(&self.settings, &self.answers, Some(&before), now_ms()));
+    /// Keeps the published snapshot true, for as long as it is polled.
+    pub async fn run(mut self, mut wiring: Wiring) {
+        let mut tick = tokio::time::interval(REGISTRY_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let moves = self.groups.iter().any(Group::is_moving);
+            let due = self.names.next_due();
+            tokio::select! {
+                Some(order) = wiring.orders.recv() => self.obey(order, &wiring).await,
+                Some(probed) = self.probed.recv() => self.take_probe(probed, &wiring.events),
+                (name, answer) = self.names.answered() => self.take_answer(&name, answer, &wiring.events),
+                Ok(()) = wiring.fleets.changed() => {
+                    let fleets = wiring.fleets.borrow_and_update().clone();
+                    self.take_fleets(fleets);
+                }
+                () = at(due) => self.names.look(),
+                _ = tick.tick(), if moves => self.groups.iter_mut().for_each(Group::tick),
+            }
+            self.publish(&wiring);
+        }
+    }
+
+    /// Makes these settings the ones that are gone by. Backends that keep their names keep their nodes.
+    async fn go_by(&mut self, settings: Arc<Settings>) {
+        let mut before = std::mem::take(&mut self.groups);
+        for backend in &settings.backends {
+            let known = before.iter().position(|group| group.settings.name == backend.name);
+            let group = match known.map(|at| before.swap_remove(at)) {
+                Some(mut group) => {
+                    group.reconfigure(backend.clone());
+                    group
+                }
+                None => Group::new(backend.clone()),
+            };
+            self.groups.push(group);
+        }
+        self.settings = settings;
+        self.names.follow(names(&self.settings));
+        self.names.look_and_wait().await;
+        self.gather(|_| true);
+        let here: HashSet<_> = self.ids().collect();
+        self.manuals.retain(|id, _| here.contains(id));
+        self.stale = true;
+    }
+
+    /// The nodes that are wanted.
+    fn ids(&self) -> impl Iterator<Item = Arc<str>> {
+        let members = self.groups.iter().flat_map(|group| &group.members);
+        members.filter(|member| member.leaving.is_none()).map(|member| Arc::clone(&member.node.id))
+    }
+
+    /// Brings the nodes of these backends in line with the settings, the names and the operator.
+    fn gather(&mut self, which: impl Fn(&Group) -> bool) {
+        for group in self.groups.iter_mut().filter(|group| which(group)) {
+            let fleet = self.fleets.get(&group.settings.name).map_or(&[][..], Vec::as_slice);
+            let places = build::places(&group.settings, &self.names, fleet);
+            group.gather(places, &self.removed, &self.manuals, &self.prober);
+        }
+    }
+
+    fn take_fleets(&mut self, fleets: FleetTable) {
+        let before = std::mem::replace(&mut self.fleets, fleets);
+        let changed: HashSet<Arc<str>> = before
+            .keys()
+            .chain(self.fleets.keys())
+            .filter(|name| before.get(*name) != self.fleets.get(*name))
+            .cloned()
+            .collect();
+        self.gather(|group| changed.contains(&group.settings.name));
+    }
+
+    fn take_answer(&mut self, name: &Name, answer: Answer, events: &EventSender) {
+        match self.names.take(name, answer) {
+            Change::None => {}
+            Change::Answer => self.gather(|group| {
+                group.settings.servers.iter().any(|server| name_of(&server.host).as_ref() == Some(name))
+            }),
+            Change::Failing(why) => {
+                let text = format!("{why}; until then its last addresses stay");
+                events.send(Event::now(Kind::Node, Level::Warning, text));
             }
         }
     }
 
-    fn names(&self) -> Vec<Name> {
-        let servers = self.settings.backends.iter().flat_map(|backend| &backend.servers);
-        let mut names: Vec<_> = servers.filter_map(|server| name_of(&server.host)).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    fn take_probe(&mut self, probed: Probed, events: &EventSender) {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.settings.name == probed.node.backend) {
+            group.probed(probed, events);
+        }
     }
 
-    fn due(&self, now: Instant) -> Vec<Name> {
-        self.retries.iter().filter(|(_, retry)| retry.at <= now).map(|(name, _)| name.clone()).collect()
+    fn publish(&mut self, wiring: &Wiring) {
+        if self.stale || self.groups.iter().any(|group| group.stale) {
+            let snapshot = self.snapshot(Some(&wiring.events));
+            wiring.published.publish(snapshot);
+        }
     }
 
-    /// Looks names up, all at once. True where an answer is not what it was.
-    async fn look_up(&mut self, names: Vec<Name>) -> bool {
-        let mut lookups = JoinSet::new();
-        for name in names {
-            let resolver = self.resolver.clone();
-            lookups.spawn(async move { (name.clone(), resolver.resolve(name).await) });
-        }
-        let mut changed = false;
-        while let Some(Ok((name, answer))) = lookups.join_next().await {
-            self.plan(&name, &answer);
-            changed |= self.answers.insert(name, answer.clone()).is_none_or(|before| before != answer);
-        }
-        changed
+    fn snapshot(&mut self, events: Option<&EventSender>) -> Snapshot {
+        self.stale = false;
+        self.version += 1;
+        let now_ms = now_ms();
+        let backends = self.groups.iter_mut().map(|group| group.publish(now_ms, events)).collect();
+        build::snapshot(&self.settings, backends, self.version, self.generation)
     }
+}
 
-    /// A name without an address is tried again, each time after twice the pause.
-    fn plan(&mut self, name: &Name, answer: &Answer) {
-        if answer.is_ok() {
-            self.retries.remove(name);
-            return;
-        }
-        let pause = match self.retries.get(name) {
-            Some(retry) => (retry.pause * 2).min(LOOKUP_RETRY_MAX),
-            None => LOOKUP_RETRY_MIN,
-        };
-        self.retries.insert(name.clone(), Retry { at: Instant::now() + pause, pause });
+/// Waits until then; for ever where there is no such time.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
+}
+
+fn names(settings: &Settings) -> Vec<Name> {
+    let servers = settings.backends.iter().flat_map(|backend| &backend.servers);
+    let mut names: Vec<_> = servers.filter_map(|server| name_of(&server.host)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The name of a server that has one.
@@ -125,140 +235,4 @@ fn now_ms() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::net::SocketAddr;
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::config::settings::{BackendSettings, Server};
-    use crate::logic::balance::Strategy;
-    use crate::logic::limits::LOOKUP_TIMEOUT;
-    use crate::shared::node::{NodeAddress, NodeState, Origin};
-    use crate::shared::snapshot::Entry;
-
-    pub(super) fn settings(servers: &[ServerHost]) -> Settings {
-        let servers = servers.iter().map(|host| Server { host: host.clone(), weight: 3 }).collect();
-        let backends = vec![BackendSettings {
-            name: "api".into(),
-            strategy: Strategy::default(),
-            servers,
-            fleet: None,
-            scale: Default::default(),
-        }];
-        let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
-        Settings { backends, ..crate::config::parse(whole, "test", &|_| None).unwrap() }
-    }
-
-    pub(super) fn named(host: &str) -> ServerHost {
-        ServerHost::Name(host.into(), 80)
-    }
-
-    pub(super) fn address(last: u8) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, last], 80))
-    }
-
-    fn entries(snapshot: &Snapshot) -> &[Entry] {
-        &snapshot.backends[0].nodes
-    }
-
-    /// A resolver that knows what the test says it knows, and writes down when it was asked.
-    #[derive(Clone, Default)]
-    struct World(Arc<Mutex<Facts>>);
-
-    #[derive(Default)]
-    struct Facts {
-        known: HashMap<String, Vec<SocketAddr>>,
-        asked: Vec<Instant>,
-    }
-
-    impl World {
-        fn set(&self, host: &str, addresses: &[SocketAddr]) {
-            self.0.lock().unwrap().known.insert(host.to_owned(), addresses.to_vec());
-        }
-
-        fn asked(&self) -> Vec<Instant> {
-            self.0.lock().unwrap().asked.clone()
-        }
-
-        fn resolver(&self) -> Resolver {
-            let world = self.clone();
-            Resolver::new(move |name| std::future::ready(world.answer(&name)), LOOKUP_TIMEOUT)
-        }
-
-        fn answer(&self, name: &Name) -> io::Result<Vec<SocketAddr>> {
-            let Facts { known, asked } = &mut *self.0.lock().unwrap();
-            asked.push(Instant::now());
-            known.get(&*name.host).cloned().ok_or_else(|| io::Error::other("unknown"))
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_name_that_resolves_later_becomes_nodes_and_the_others_stay_the_same_nodes() {
-        let world = World::default();
-        let settings = Arc::new(settings(&[ServerHost::Address(address(1)), named("late")]));
-        let (registry, first) = Registry::begin(settings, world.resolver()).await;
-        assert_eq!(entries(&first)[1].state, NodeState::Down);
-        assert!(
-            matches!(&entries(&first)[1].node.address, NodeAddress::Unresolved(name) if **name == *"late:80")
-        );
-        let kept = Arc::clone(&entries(&first)[0].node);
-
-        let published = Published::new(first);
-        let follow = tokio::spawn(registry.follow(published.clone()));
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        assert_eq!(published.current().version, 1);
-        world.set("late", &[address(7), address(8)]);
-        // It ends by itself, when nothing is left to try.
-        follow.await.unwrap();
-
-        let second = published.current();
-        assert_eq!((second.version, second.generation), (2, 1));
-        let nodes: Vec<_> =
-            entries(&second).iter().map(|entry| (&*entry.node.id, entry.node.origin)).collect();
-        let expected = [
-            ("api/10.0.0.1:80", Origin::Static),
-            ("api/10.0.0.7:80", Origin::Dns),
-            ("api/10.0.0.8:80", Origin::Dns),
-        ];
-        assert_eq!(nodes, expected);
-        assert!(Arc::ptr_eq(&entries(&second)[0].node, &kept));
-        assert!(entries(&second).iter().all(|entry| entry.state == NodeState::Serving && entry.weight == 3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn pauses_double_from_one_second_to_thirty() {
-        let world = World::default();
-        let (registry, first) =
-            Registry::begin(Arc::new(settings(&[named("never")])), world.resolver()).await;
-        let follow = tokio::spawn(registry.follow(Published::new(first)));
-        tokio::time::sleep(Duration::from_secs(125)).await;
-        follow.abort();
-        let asked = world.asked();
-        let pauses: Vec<_> =
-            asked.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64().round() as u64).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_resolver_that_hangs_delays_the_start_by_its_timeout_and_no_more() {
-        let resolver = Resolver::new(|_| std::future::pending(), LOOKUP_TIMEOUT);
-        let before = Instant::now();
-        let settings = Arc::new(settings(&[named("a"), named("b"), ServerHost::Address(address(1))]));
-        let (_, snapshot) = Registry::begin(settings, resolver).await;
-        assert!(before.elapsed() <= LOOKUP_TIMEOUT + Duration::from_millis(10));
-        let states: Vec<_> = entries(&snapshot).iter().map(|entry| entry.state).collect();
-        assert_eq!(states, [NodeState::Down, NodeState::Down, NodeState::Serving]);
-        assert!(
-            entries(&snapshot)[0].reason.contains("no answer within"),
-            "{}",
-            entries(&snapshot)[0].reason
-        );
-    }
-
-    #[tokio::test]
-    async fn settings_without_names_have_nothing_to_follow() {
-        let (registry, first) = first_snapshot(Arc::new(settings(&[ServerHost::Address(address(1))]))).await;
-        registry.follow(Published::new(first)).await;
-    }
-}
+mod tests;

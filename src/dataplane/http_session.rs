@@ -32,7 +32,7 @@ use super::timers::{Ms, Timer, to_ms};
 use super::worker::{Admission, Worker};
 use crate::logic::fault::Fault;
 use crate::logic::http1::head::{HeadScanner, Scan};
-use crate::logic::limits::{CLIENT_GONE_GRACE, HOT_WINDOW};
+use crate::logic::limits::{CLIENT_GONE_GRACE, HOT_WINDOW, UNWATCHED_WRITE};
 
 /// A connection that has come, or come back from its parking place.
 pub(crate) struct Arrival {
@@ -129,6 +129,8 @@ enum Wake {
     Read(Done),
     /// The deadline passed, or the worker drains.
     Timer,
+    /// The response before has not been written after all this time.
+    Unwritten,
 }
 
 impl Session {
@@ -146,9 +148,15 @@ impl Session {
                 }
                 Next::Refuse(fault) => return self.refuse(fault).await,
                 Next::Park(begun, due) => return self.park(begun, due),
-                Next::Close => return,
+                Next::Close => return self.close().await,
             }
         }
+    }
+
+    /// Closes, once the client has what was handed over for it.
+    async fn close(mut self) {
+        let timeout = self.worker().view().snapshot.timeouts.body;
+        self.settle(timeout).await;
     }
 
     /// One request. False where it was the connection's last.
@@ -191,6 +199,11 @@ impl Session {
                 None => quiet_since + to_ms(timeouts.client_idle),
             };
             match self.wait_for_bytes(give_up, begun).await {
+                Wake::Unwritten => {
+                    if !self.settle(timeouts.body).await {
+                        return Next::Close;
+                    }
+                }
                 Wake::Read((Ok(0) | Err(_), _)) => return Next::Close,
                 Wake::Read((Ok(_), buf)) => {
                     self.since.get_or_insert(self.timer.now());
@@ -234,10 +247,14 @@ impl Session {
         let worker = Rc::clone(self.worker());
         let hot = if worker.has_hot_space() { to_ms(HOT_WINDOW) } else { 0 };
         self.timer.set_at(give_up.min(self.timer.now() + hot));
+        if self.client.is_writing() {
+            self.timer.bring_forward(self.timer.now() + to_ms(UNWATCHED_WRITE));
+        }
         let _idle = Idle::new(&worker);
         let (client, timer) = (&mut self.client, &self.timer);
         std::future::poll_fn(|cx| match client.poll_read(cx) {
             Poll::Ready(done) => Poll::Ready(Wake::Read(done)),
+            Poll::Pending if timer.expired() && client.is_writing() => Poll::Ready(Wake::Unwritten),
             Poll::Pending if timer.expired() || (worker.is_draining() && !begun) => Poll::Ready(Wake::Timer),
             Poll::Pending => Poll::Pending,
         })

@@ -143,6 +143,12 @@ impl Socket {
         self.shared.write.finish().map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// The end of the write, if it has come; nobody is woken when it does. For small writes, whose end is looked at when
+    /// something else happens: a wake-up of its own would cost more than the write.
+    pub(crate) fn glance_at_write(&mut self) -> Poll<Done> {
+        self.poll_write(&mut Context::from_waker(Waker::noop()))
+    }
+
     /// Is a write under way?
     pub(crate) fn is_writing(&self) -> bool {
         self.shared.write.busy.get()
@@ -163,16 +169,18 @@ impl Socket {
         rustix::net::getpeername(self.fd()).ok().flatten().and_then(|address| address.try_into().ok())
     }
 
-    /// Waits until it can be written to: the end of a connect.
-    pub(crate) async fn writable(&self) -> io::Result<()> {
+    /// Waits until it can be written to: the end of a connect, or room for more. May be dropped at any time.
+    pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> + use<> {
+        let shared = Rc::clone(&self.shared);
         // SAFETY: as in `read_loop`.
-        unsafe { &*self.shared.stream.get() }.writable(false).await
+        async move { unsafe { &*shared.stream.get() }.writable(false).await }
     }
 
-    /// Waits until it can be read from.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    /// Waits until it can be read from. May be dropped at any time.
+    pub(crate) fn readable(&self) -> impl Future<Output = io::Result<()>> + use<> {
+        let shared = Rc::clone(&self.shared);
         // SAFETY: as in `read_loop`.
-        unsafe { &*self.shared.stream.get() }.readable(false).await
+        async move { unsafe { &*shared.stream.get() }.readable(false).await }
     }
 
     /// The error that a connect ended with.
@@ -193,7 +201,8 @@ impl Socket {
         Some(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
-    fn fd(&self) -> impl std::os::fd::AsFd + '_ {
+    /// The descriptor, for calls that the ring has no part in.
+    pub(crate) fn fd(&self) -> impl std::os::fd::AsFd + '_ {
         // SAFETY: as in `read_loop`; the descriptor stays open while `self` is borrowed.
         unsafe { std::os::fd::BorrowedFd::borrow_raw((*self.shared.stream.get()).as_raw_fd()) }
     }

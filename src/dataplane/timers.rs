@@ -27,7 +27,12 @@ pub(crate) struct Timers {
 struct Entry {
     due: Cell<Ms>,
     waker: Waker,
+    /// Where it becomes true, the deadline has passed whatever it is.
+    cut: RefCell<Option<Cut>>,
 }
+
+/// A reason to give up many exchanges at once, shared by all of them.
+pub(crate) type Cut = Rc<Cell<bool>>;
 
 impl Timers {
     pub(crate) fn new() -> Rc<Self> {
@@ -46,7 +51,7 @@ impl Timers {
 
     /// A deadline for the task that `waker` wakes.
     pub(crate) fn register(self: &Rc<Self>, waker: Waker) -> Timer {
-        let entry = Rc::new(Entry { due: Cell::new(NEVER), waker });
+        let entry = Rc::new(Entry { due: Cell::new(NEVER), waker, cut: RefCell::default() });
         let mut entries = self.entries.borrow_mut();
         let key = self.free.borrow_mut().pop().unwrap_or(entries.len());
         match entries.get_mut(key) {
@@ -114,7 +119,31 @@ impl Timer {
 
     /// Has it passed?
     pub(crate) fn expired(&self) -> bool {
-        self.entry.due.get() <= self.now()
+        let cut = || self.entry.cut.borrow().as_ref().is_some_and(|cut| cut.get());
+        self.entry.due.get() <= self.now() || cut()
+    }
+
+    /// While the result exists, the deadline has passed where `cut` is true.
+    pub(crate) fn watch(&self, cut: &Cut) -> Watch {
+        *self.entry.cut.borrow_mut() = Some(Rc::clone(cut));
+        Watch(Rc::clone(&self.entry))
+    }
+}
+
+/// See [`Timer::watch`].
+#[derive(Debug)]
+pub(crate) struct Watch(Rc<Entry>);
+
+impl Watch {
+    /// Ends it: from here on the deadline is the time's alone.
+    pub(crate) fn end(&self) {
+        *self.0.cut.borrow_mut() = None;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use super::view::View;
-use super::{buffers, listener};
+use super::{buffers, listener, splice};
 use crate::logic::limits::HEAD_BYTES_CEILING;
 use crate::shared::log_channel::LogSender;
 use crate::shared::mailbox::{Command, Inbox, Mailbox};
@@ -385,7 +385,12 @@ impl Worker {
             elapsed += STEP;
             let now = self.timers.now();
             if elapsed.as_millis().is_multiple_of(POOL_SWEEP.as_millis()) {
-                self.view().nodes().for_each(|node| node.sweep(now));
+                let view = self.view();
+                view.nodes().for_each(|node| node.sweep(now));
+                // Whoever waits for a node that was taken down looks up, and gives it up.
+                if view.nodes().any(|node| node.cut.get() && node.node.in_flight() > 0) {
+                    self.timers.wake_all();
+                }
             }
             if elapsed < HOUSEKEEPING {
                 continue;
@@ -394,6 +399,7 @@ impl Worker {
             self.report(0);
             self.parking.expire(now);
             buffers::trim();
+            splice::trim();
             memory.give_back(self.sessions.get());
         }
         self.flush_log();
@@ -420,16 +426,24 @@ fn seed() -> io::Result<u64> {
 #[derive(Default)]
 struct Memory {
     sessions_most: usize,
+    /// How often the heap is still to be walked: what sessions leave behind (pooled buffers, connections to nodes) goes
+    /// bit by bit.
+    walks: u32,
 }
 
 impl Memory {
     /// Fewer than this are not worth the walk through the heap.
     const WORTH: usize = 64;
+    const WALKS: u32 = 12;
 
     fn give_back(&mut self, sessions: usize) {
         self.sessions_most = self.sessions_most.max(sessions);
         if self.sessions_most >= sessions + Self::WORTH && sessions <= self.sessions_most / 2 {
             self.sessions_most = sessions;
+            self.walks = Self::WALKS;
+        }
+        if self.walks > 0 {
+            self.walks -= 1;
             crate::shared::memory::collect();
         }
     }
@@ -476,3 +490,6 @@ impl Drop for Admission {
         self.worker.loads.leave(self.listener);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,6 +153,26 @@ pub const LOOKUP_RETRY_MIN: Duration = Duration::from_secs(1);
 /// Where that pause stops growing.
 pub const LOOKUP_RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// How often a name that resolves is looked up again: the system's resolver does not say how long an answer holds.
+pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Probes under way at the same time: each is a socket.
+pub const PROBES_AT_ONCE: usize = 256;
+/// Bytes of the head and of the body of an answer to a probe that are read; a text that is expected must stand there.
+pub const PROBE_BYTES_MAX: usize = 64 * KIB;
+/// Results of probes that may wait for the control plane; then probes wait.
+pub const PROBE_RESULTS_MAX: usize = 256;
+/// How often the control plane looks at ejections, drains and slow starts.
+pub const REGISTRY_TICK: Duration = Duration::from_millis(100);
+/// The longest ejection of a node that fails again and again, unless `ejection` itself is longer.
+pub const EJECTION_MAX: Duration = Duration::from_secs(300);
+/// Requests of a window below which the share of failures says nothing.
+pub const OUTLIER_REQUESTS_MIN: u64 = 20;
+/// The window over which the share of failures is taken.
+pub const OUTLIER_WINDOW: Duration = Duration::from_secs(1);
+/// Steps in which the weight of a node grows in a slow start; each is a new snapshot.
+pub const SLOW_START_STEPS: u32 = 20;
+
 /// Idle connections that one worker keeps open to one node.
 pub const UPSTREAM_IDLE_MAX: usize = 256;
 /// How long an unused connection to a node is kept, where the node does not say less (`Keep-Alive: timeout=`).
@@ -176,6 +196,19 @@ pub const ACCEPT_BATCH_MAX: usize = 64;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that may wait in the kernel for a listener.
 pub const BACKLOG: i32 = 4096;
+/// Writes up to this size are not watched on their own account: they fit a socket's empty send buffer (16 KiB and its
+/// bookkeeping at the least), so they are over long before anything else happens on the connection.
+pub const UNWATCHED_WRITE_BYTES_MAX: usize = 20 * KIB;
+/// And where one is not over after this, it is watched like any other.
+pub const UNWATCHED_WRITE: Duration = Duration::from_millis(100);
+/// Bytes of a pipe that bulk goes through: what an unprivileged process may ask for at most.
+pub const PIPE_BYTES: usize = 1024 * KIB;
+/// Empty pipes that a worker keeps.
+pub const PIPES_FREE_MAX: usize = 16;
+/// A body is spliced where at least this much of it is still to come: below, a copy is cheaper than the pipe.
+pub const SPLICE_BYTES_MIN: u64 = 192 * 1024;
+/// Bytes that one connection may move before others have their turn.
+pub const SPLICE_TURN_BYTES: u64 = 2 * 1024 * 1024;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
 /// How often a backend is looked at for scaling; one sample each. A step of load is met within it, and steps double the
@@ -211,8 +244,24 @@ pub const NODE_LOG_LINES_MAX: usize = 20;
 /// Bytes of one of them.
 pub const NODE_LOG_LINE_BYTES_MAX: usize = 512;
 
+/// Orders of operators that may wait for the control plane; the next one waits where it is given.
+pub const ORDERS_WAITING_MAX: usize = 64;
+
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
+
+/// The time constant with which the latency of a node is forgotten, in microseconds.
+pub const LATENCY_DECAY_US: u64 = 10_000_000;
+/// A reading of a node's CPU that is older counts as none.
+pub const CPU_READING_MAX_AGE: Duration = Duration::from_secs(10);
+/// Nodes up to which a strategy looks at all of them; with more it compares a few that it draws.
+pub const FULL_SCAN_MAX: usize = 16;
+/// What a node may carry beyond its share before `consistent_hash` passes on: 125 of 100.
+pub const BOUNDED_LOAD_PERCENT: u64 = 125;
+/// Bytes of a secret that signs sticky cookies: fewer could be guessed.
+pub const STICKY_SECRET_BYTES_MIN: usize = 16;
+/// Bytes of the name of a sticky cookie: it is written into responses.
+pub const COOKIE_NAME_BYTES_MAX: usize = 64;
 
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);

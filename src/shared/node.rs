@@ -5,8 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
+
+use super::clock;
+use super::conduct::{Bench, Conduct};
+use crate::logic::latency::{Estimate, Reading, Sample};
+use crate::logic::limits::CPU_READING_MAX_AGE;
 
 /// Where a node listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -102,11 +108,45 @@ pub struct Node {
     pub address: NodeAddress,
     /// Where it came from.
     pub origin: Origin,
+    /// How it behaves.
+    pub conduct: Conduct,
     /// Requests in flight over all workers. On its own cache line: every worker writes it on every request.
     in_flight: CachePadded<AtomicU32>,
     /// Exact totals for the admin API, written rarely enough to share a line.
     requests: CachePadded<AtomicU64>,
     errors: AtomicU64,
+    /// How it answers, by all workers' samples. On a line of its own: written once a request where a strategy measures.
+    pace: CachePadded<Pace>,
+    /// Its own CPU, see [`Node::set_cpu`]; 0 is never. Written about once a second.
+    cpu: AtomicU64,
+}
+
+/// An [`Estimate`] that all workers write without waiting for one another.
+///
+/// Its parts are stored one by one. Two workers that write at the same moment lose one of their samples, and a reader may
+/// see one part of a sample and not yet the other: estimates of thousands of samples are no worse for that, and each part
+/// by itself is always a value that some worker stored. Relaxed: they guard no other memory.
+#[derive(Debug, Default)]
+struct Pace {
+    latency_us: AtomicU64,
+    failing: AtomicU64,
+    at_us: AtomicU64,
+}
+
+impl Pace {
+    fn estimate(&self) -> Estimate {
+        Estimate {
+            latency_us: f64::from_bits(self.latency_us.load(Relaxed)),
+            failing: f64::from_bits(self.failing.load(Relaxed)),
+            at_us: self.at_us.load(Relaxed),
+        }
+    }
+
+    fn set(&self, estimate: Estimate) {
+        self.latency_us.store(estimate.latency_us.to_bits(), Relaxed);
+        self.failing.store(estimate.failing.to_bits(), Relaxed);
+        self.at_us.store(estimate.at_us, Relaxed);
+    }
 }
 
 impl Node {
@@ -117,10 +157,20 @@ impl Node {
             backend,
             address,
             origin,
+            conduct: Conduct::default(),
             in_flight: CachePadded::default(),
             requests: CachePadded::default(),
             errors: AtomicU64::new(0),
+            pace: CachePadded::default(),
+            cpu: AtomicU64::new(0),
         }
+    }
+
+    /// Judged as the nodes of this bench's backend are.
+    #[must_use]
+    pub fn on(mut self, bench: Arc<Bench>) -> Self {
+        self.conduct = Conduct::new(bench);
+        self
     }
 
     /// Requests in flight now. Relaxed: the number guards no other memory.
@@ -152,5 +202,87 @@ impl Node {
     /// One request was failed by the node.
     pub fn count_error(&self) {
         self.errors.fetch_add(1, Relaxed);
+        self.sample(Sample::Failed, clock::micros(Instant::now()));
+    }
+
+    /// How one request went, at this time of [`clock::micros`]. Failures come by [`Node::count_error`].
+    pub fn sample(&self, sample: Sample, now_us: u64) {
+        self.pace.set(self.pace.estimate().with(sample, now_us));
+    }
+
+    /// What to expect of it at this time of [`clock::micros`].
+    pub fn reading(&self, now_us: u64) -> Reading {
+        self.pace.estimate().read(now_us, self.in_flight())
+    }
+
+    /// Notes the share of its CPU that the node is using, from 0 to 1: what Docker says of its container, or what it says
+    /// itself at the endpoint of its agent. Counts for [`CPU_READING_MAX_AGE`].
+    pub fn set_cpu(&self, share: f64, now: Instant) {
+        let at_ms = (clock::micros(now) / 1000).max(1);
+        let ten_thousandths = (share.clamp(0.0, 1.0) * 10_000.0).round() as u64;
+        // In one word, so that no reader sees the new share with the old time.
+        self.cpu.store(at_ms << CPU_SHARE_BITS | ten_thousandths, Relaxed);
+    }
+
+    /// The newest reading of its CPU, from 0 to 1; `None` without one that is fresh at this time of [`clock::micros`].
+    pub fn cpu(&self, now_us: u64) -> Option<f64> {
+        let reading = self.cpu.load(Relaxed);
+        let at_ms = reading >> CPU_SHARE_BITS;
+        let age_ms = (now_us / 1000).saturating_sub(at_ms);
+        let fresh = at_ms > 0 && u128::from(age_ms) <= CPU_READING_MAX_AGE.as_millis();
+        fresh.then_some((reading & ((1 << CPU_SHARE_BITS) - 1)) as f64 / 10_000.0)
+    }
+}
+
+/// Bits of a reading that hold the share, in ten thousandths; the others hold the time in milliseconds.
+const CPU_SHARE_BITS: u32 = 14;
+
+const _: () = assert!(10_000 < 1 << CPU_SHARE_BITS);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn node() -> Node {
+        Node::new("api".into(), NodeAddress::Unresolved("x:80".into()), Origin::Static)
+    }
+
+    #[test]
+    fn a_reading_of_the_cpu_counts_for_ten_seconds() {
+        let (node, now) = (node(), Instant::now());
+        let at = |after: Duration| clock::micros(now + after);
+        assert_eq!(node.cpu(at(Duration::ZERO)), None);
+        node.set_cpu(0.4321, now);
+        assert_eq!(node.cpu(at(Duration::ZERO)), Some(0.4321));
+        assert_eq!(node.cpu(at(CPU_READING_MAX_AGE - Duration::from_millis(10))), Some(0.4321));
+        assert_eq!(node.cpu(at(CPU_READING_MAX_AGE + Duration::from_millis(10))), None);
+        node.set_cpu(7.0, now + Duration::from_secs(60));
+        assert_eq!(node.cpu(at(Duration::from_secs(61))), Some(1.0));
+    }
+
+    #[test]
+    fn samples_of_all_threads_make_one_estimate() {
+        let node = node();
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let node = &node;
+                scope.spawn(move || {
+                    (1..=10_000).for_each(|step| node.sample(Sample::Answered(900 + worker * 50), step * 10));
+                });
+            }
+        });
+        let latency_us = node.reading(100_000).latency_us.unwrap();
+        assert!((900.0..=1_050.0).contains(&latency_us), "{latency_us}");
+        assert_eq!(node.reading(100_000).failing, 0.0);
+    }
+
+    #[test]
+    fn errors_raise_the_share_that_fails() {
+        let node = node();
+        (0..50).for_each(|_| node.count_error());
+        assert!(node.reading(clock::micros(Instant::now())).failing > 0.9);
+        assert_eq!(node.errors_total(), 50);
     }
 }

@@ -12,6 +12,9 @@ use ipnet::IpNet;
 use super::node::{Node, NodeState};
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
+use crate::logic::balance::key::HashKey;
+use crate::logic::balance::sticky::Sticky;
+use crate::logic::balance::table::HashTable;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::route::RouteTable;
 
@@ -63,8 +66,23 @@ pub struct Backend {
     pub name: Arc<str>,
     /// How nodes are picked.
     pub strategy: Strategy,
+    /// So few nodes pass that all but those which an operator took out are used.
+    pub panics: bool,
+    /// What ties requests to nodes.
+    pub affinity: Affinity,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
+}
+
+/// What ties requests to nodes: built once where the nodes change, looked into by the workers.
+#[derive(Debug, Clone, Default)]
+pub struct Affinity {
+    /// What hashing strategies go by.
+    pub key: HashKey,
+    /// Where keys lead, for a strategy that hashes.
+    pub table: Option<Arc<HashTable>>,
+    /// The cookies of sticky sessions.
+    pub sticky: Option<Arc<Sticky>>,
 }
 
 /// A node's place in a backend, with what can change without making it another node.
@@ -74,6 +92,9 @@ pub struct Entry {
     pub node: Arc<Node>,
     /// Its weight, `1..=WEIGHT_MAX`.
     pub weight: u32,
+    /// What strategies go by: the weight, or a part of it during a slow start. Only its ratio to that of the other nodes
+    /// of the backend means anything.
+    pub effective: u32,
     /// Whether it takes requests.
     pub state: NodeState,
     /// Why it is in that state, in words for a person.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::config::Settings;
+use crate::shared::reload::LastReload;
 
 /// Facts that stand for the life of the process.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct Configuration {
     pub hash: String,
     /// Wall-clock time of the reload that brought it, milliseconds since the epoch; `None` since the start.
     pub reloaded_ms: Option<u64>,
+    /// The newest attempt to reload, the refused ones too.
+    pub last_reload: Option<LastReload>,
 }
 
 /// SHA-256 of the file as it stands, in hexadecimal: what `sha256sum plimsoll.yaml` prints. Variables are not yet

@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_io_timeout::TimeoutStream;
 
 use super::about::{About, Configuration};
@@ -36,6 +36,8 @@ use super::prometheus;
 use crate::logic::limits::{
     ADMIN_BUFFER_BYTES, ADMIN_CONNECTIONS_MAX, ADMIN_FIELDS_MAX, ADMIN_HEAD_TIMEOUT, ADMIN_STALL_TIMEOUT,
 };
+use crate::shared::event::EventSender;
+use crate::shared::order::Order;
 use crate::shared::run_state::RunState;
 use crate::shared::snapshot::Published;
 use guard::{LocalAddress, Refusal};
@@ -56,6 +58,10 @@ pub struct Admin {
     pub published: Published,
     /// Where the process stands.
     pub run_state: RunState,
+    /// Where what operators want goes: the control plane carries it out.
+    pub orders: mpsc::Sender<Order>,
+    /// Where it is told what happened.
+    pub events: EventSender,
     /// The access log's writer, where there is one.
     pub log: Option<Arc<LogCounters>>,
     /// How long it waits for its clients.

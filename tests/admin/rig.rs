@@ -15,6 +15,7 @@ use plimsoll::logic::limits::{LOOKUP_TIMEOUT, MessageLimits, Timeouts};
 use plimsoll::logic::route::{
     Action, BackendIndex, Edits, HostPattern, Matcher, PathPattern, Rewrite, Route, RouteTable,
 };
+use plimsoll::shared::event::events;
 use plimsoll::shared::mailbox::{Command, Inbox, mailbox};
 use plimsoll::shared::node::Node;
 use plimsoll::shared::report::{ListenerCounts, NodeCounts, Report, RouteCounts, new_durations};
@@ -25,7 +26,7 @@ use plimsoll::telemetry::admin::{self, Admin, Patience};
 use plimsoll::telemetry::collector::Collector;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -79,14 +80,20 @@ impl Rig {
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox().unwrap()).unzip();
         let workers = inboxes.into_iter().enumerate().map(|(at, inbox)| play(at, inbox, reports.clone()));
         let workers = workers.collect();
-        let (_, configuration) =
-            watch::channel(Configuration { settings, hash: "c0ffee".into(), reloaded_ms: None });
+        let (_, configuration) = watch::channel(Configuration {
+            settings,
+            hash: "c0ffee".into(),
+            reloaded_ms: None,
+            last_reload: None,
+        });
         let admin = Admin {
             about: about(),
             configuration,
             collector: Collector::start(received, mailboxes, published.clone()).unwrap(),
             published: published.clone(),
             run_state: run_state.clone(),
+            orders: mpsc::channel(1).0,
+            events: events().0,
             log: None,
             patience,
         };

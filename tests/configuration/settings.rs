@@ -6,6 +6,7 @@ use plimsoll::config::settings::{BindAddress, DriverChoice, LogTarget, ServerHos
 use plimsoll::config::{self, Settings};
 use plimsoll::logic::access::LogFormat;
 use plimsoll::logic::balance::Strategy;
+use plimsoll::logic::balance::key::HashKey;
 use plimsoll::logic::limits::{MessageLimits, Timeouts};
 use plimsoll::logic::message::RequestHead;
 use plimsoll::logic::route::{Action, Found, ListenerIndex, Route};
@@ -56,6 +57,32 @@ fn what_is_not_said_has_its_default() {
 }
 
 #[test]
+fn health_is_off_unless_written_and_has_its_defaults_then() {
+    let backend = |keys: &str| {
+        let text = format!("routes: [{{ path: /*, servers: [{{ url: 'http://1.1.1.1' }}]{keys} }}]");
+        parse(&text).backends.remove(0)
+    };
+    let plain = backend("");
+    assert!(plain.health.is_none() && plain.outlier.is_none() && plain.slow_start.is_zero());
+    assert_eq!(plain.panic_threshold, 5000);
+    let written = backend(", health: {}, outlier: {}, slow_start: 3s, panic_threshold: 0%");
+    let health = written.health.unwrap();
+    assert_eq!((health.interval, health.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
+    assert_eq!((health.patience.rise, health.patience.fall, health.path), (2, 3, None));
+    assert_eq!(health.expect, [(200, 399)]);
+    let outlier = written.outlier.unwrap();
+    assert_eq!((outlier.consecutive_failures, outlier.failure_rate, outlier.max_ejected), (5, 5000, 5000));
+    assert_eq!(outlier.ejection, Duration::from_secs(30));
+    assert_eq!((written.slow_start, written.panic_threshold), (Duration::from_secs(3), 0));
+    let problems = config::parse(
+        "routes: [{ path: /*, servers: [{ url: 'http://1.1.1.1' }], health: { expect_body: ok } }]",
+        "test.yaml",
+        &|_| None,
+    );
+    assert!(problems.unwrap_err().to_string().contains("`expect_body` has no answer to look at"));
+}
+
+#[test]
 fn every_written_default_is_the_default() {
     let plain = parse("routes: [{ respond: {} }]");
     let written = parse(
@@ -93,6 +120,47 @@ fn the_second_short_form_carries_its_backend() {
     assert_eq!(settings.backends[0].strategy, Strategy::LeastConnections);
     let refusal = settings.refusal().unwrap().to_string();
     assert!(refusal.contains("`routes[0].docker_image` asks for what this version cannot do"), "{refusal}");
+}
+
+#[test]
+fn every_strategy_has_its_name_in_the_file() {
+    for strategy in Strategy::ALL {
+        let name = strategy.name();
+        let settings =
+            parse(&format!("routes: [{{ strategy: {name}, servers: [{{ url: http://10.0.0.1 }}] }}]"));
+        assert_eq!(settings.backends[0].strategy, strategy);
+        assert!(settings.refusal().is_none(), "{name}");
+    }
+}
+
+#[test]
+fn what_ties_a_client_to_a_node_is_read() {
+    let with = |keys: &str| {
+        let text = format!("routes: [{{ {keys}, servers: [{{ url: http://10.0.0.1 }}] }}]");
+        let settings = parse(&text);
+        assert!(settings.refusal().is_none() && settings.warnings.list.is_empty(), "{}", settings.warnings);
+        settings.backends[0].affinity.clone()
+    };
+    assert_eq!(with("strategy: consistent_hash").hash_key, HashKey::ClientIp);
+    let key = |key: &str| with(&format!("strategy: consistent_hash, hash_key: '{key}'")).hash_key;
+    assert_eq!(key("path"), HashKey::Path);
+    assert_eq!(key("header:X-User"), HashKey::Header("x-user".into()));
+    assert_eq!(key("cookie:ID"), HashKey::Cookie("ID".into()));
+    let sticky = with("sticky: { cookie: lb, secret: 0123456789abcdef }").sticky.unwrap();
+    assert_eq!((&*sticky.cookie, sticky.secret.as_deref()), ("lb", Some("0123456789abcdef")));
+    assert!(!format!("{sticky:?}").contains("0123456789"), "{sticky:?}");
+    assert_eq!(with("sticky: { cookie: lb }").sticky.unwrap().secret, None);
+}
+
+#[test]
+fn a_key_that_nothing_hashes_is_warned_of() {
+    for (strategy, key) in [("ip_hash", "path"), ("random", "cookie:id")] {
+        let text = format!(
+            "routes: [{{ strategy: {strategy}, hash_key: '{key}', servers: [{{ url: http://10.0.0.1 }}] }}]"
+        );
+        let warnings = parse(&text).warnings.to_string();
+        assert!(warnings.contains("write `strategy: consistent_hash`"), "{warnings}");
+    }
 }
 
 #[test]

@@ -6,9 +6,11 @@ mod harness;
 
 mod aborts;
 mod access_log;
+mod balancing;
 mod commands;
 mod descriptors;
 mod drain;
+mod health;
 mod kernel;
 mod listening;
 mod mortal;
@@ -17,10 +19,12 @@ mod nodes;
 mod numbers;
 mod panics;
 mod parking;
+mod reload;
 mod rig;
 mod skew;
 mod slow_clients;
 mod slow_readers;
+mod storm;
 mod traffic;
 
 /// Cases that are not run, by name, each with its reason.

@@ -46,6 +46,8 @@ pub(crate) struct Balancer {
     pub(crate) addresses: Vec<(SocketAddr, String)>,
     /// Where the admin API is.
     pub(crate) admin: Option<SocketAddr>,
+    /// Its configuration.
+    pub(crate) file: PathBuf,
     exit: Mutex<Receiver<u32>>,
     stderr: Arc<Mutex<String>>,
 }
@@ -95,8 +97,8 @@ impl Balancer {
         let pid = read_number(&mut out).expect("a process id");
         let stderr = Arc::new(Mutex::new(String::new()));
         let lines = follow(shell.stderr.take().unwrap(), stderr.clone());
-        let mut balancer =
-            Self { shell, pid, exit: Mutex::new(watch_end(out)), addresses: Vec::new(), admin: None, stderr };
+        let exit = Mutex::new(watch_end(out));
+        let mut balancer = Self { shell, pid, addresses: Vec::new(), admin: None, file, exit, stderr };
         balancer.read_banner(&lines, config);
         balancer
     }

@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Notes, Place, fleet};
+use super::{Notes, Place, fleet, health};
 use crate::config::leaf::address::{Scheme, ServerUrl};
 use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
-use crate::config::settings::{BackendSettings, Server};
+use crate::config::settings::{
+    AffinitySettings, BackendSettings, PANIC_THRESHOLD_DEFAULT, Server, StickySettings,
+};
 use crate::config::{closest, quoted};
 use crate::logic::balance::Strategy;
-use crate::logic::limits::{BACKENDS_MAX, NODES_MAX};
+use crate::logic::balance::key::HashKey;
+use crate::logic::limits::{BACKENDS_MAX, NODES_MAX, STICKY_SECRET_BYTES_MIN};
 use crate::logic::route::BackendIndex;
 
 /// The backends of a file, those that routes carry too.
@@ -111,8 +115,13 @@ impl Backends {
         self.known.push(Known { name: place.key_span(), used: false, not_http });
         self.finished.push(BackendSettings {
             name,
-            strategy: strategy(keys.strategy, place, notes),
+            strategy: strategy(keys.strategy),
+            affinity: affinity(keys, place, notes),
             servers,
+            health: keys.health.map(|raw| health::probes(raw, &place.key("health"), notes)),
+            outlier: keys.outlier.map(health::ejection),
+            slow_start: keys.slow_start.map_or(Duration::ZERO, |span| span.0),
+            panic_threshold: keys.panic_threshold.map_or(PANIC_THRESHOLD_DEFAULT, |share| share.0),
             fleet: fleet::fleet(keys, place, notes),
             scale: fleet::scale(keys, place, notes),
         });
@@ -191,13 +200,55 @@ fn servers(
     (servers, not_http)
 }
 
-fn strategy(strategy: Option<raw::Strategy>, place: &Place<'_>, notes: &mut Notes) -> Strategy {
-    match strategy {
-        None | Some(raw::Strategy::RoundRobin) => Strategy::RoundRobin,
-        Some(raw::Strategy::LeastConnections) => Strategy::LeastConnections,
-        Some(_) => {
-            notes.later(&place.key("strategy"), "this version has `round_robin` and `least_connections`");
-            Strategy::default()
+fn strategy(strategy: Option<raw::Strategy>) -> Strategy {
+    match strategy.unwrap_or(raw::Strategy::RoundRobin) {
+        raw::Strategy::RoundRobin => Strategy::RoundRobin,
+        raw::Strategy::LeastConnections => Strategy::LeastConnections,
+        raw::Strategy::Random => Strategy::Random,
+        raw::Strategy::TwoChoices => Strategy::TwoChoices,
+        raw::Strategy::PeakEwma => Strategy::PeakEwma,
+        raw::Strategy::IpHash => Strategy::IpHash,
+        raw::Strategy::ConsistentHash => Strategy::ConsistentHash,
+        raw::Strategy::Compute => Strategy::Compute,
+        raw::Strategy::First => Strategy::First,
+        raw::Strategy::Prequal => Strategy::Prequal,
+    }
+}
+
+fn affinity(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) -> AffinitySettings {
+    if let Some(key) = keys.hash_key
+        && keys.strategy != Some(raw::Strategy::ConsistentHash)
+    {
+        let problem = match (keys.strategy, &key.0) {
+            (Some(raw::Strategy::IpHash), HashKey::ClientIp) => None,
+            (Some(raw::Strategy::IpHash), _) => Some("`ip_hash` goes by the client's address alone"),
+            // The written default changes nothing.
+            (_, HashKey::ClientIp) => None,
+            _ => Some("nothing goes by this key: the strategy does not hash"),
+        };
+        if let Some(problem) = problem {
+            let span = place.key("hash_key").span;
+            notes.problem(Problem::warning(span, problem).help("write `strategy: consistent_hash`"));
         }
     }
+    AffinitySettings {
+        hash_key: keys.hash_key.map_or_else(HashKey::default, |key| key.0.clone()),
+        sticky: keys.sticky.and_then(|sticky| self::sticky(sticky, &place.key("sticky"), notes)),
+    }
+}
+
+fn sticky(sticky: &raw::Sticky, place: &Place<'_>, notes: &mut Notes) -> Option<StickySettings> {
+    if sticky.secret.as_ref().is_some_and(|secret| secret.len() < STICKY_SECRET_BYTES_MIN) {
+        notes.error(
+            &place.key("secret"),
+            format!("the secret has fewer than {STICKY_SECRET_BYTES_MIN} bytes"),
+            "for example `secret: ${STICKY_SECRET}`, and in the environment what `openssl rand -hex 32` prints",
+        );
+    }
+    let Some(cookie) = &sticky.cookie else {
+        notes.missing(place, "cookie", "`sticky`", "write `sticky: { cookie: lb }`");
+        return None;
+    };
+    let secret = sticky.secret.as_deref().map(Box::from);
+    Some(StickySettings { cookie: cookie.0.clone(), secret })
 }

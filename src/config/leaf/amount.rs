@@ -21,7 +21,7 @@ pub(in crate::config) struct BodyLimit(pub(in crate::config) Option<u64>);
 
 /// `70%`, in hundredths of a percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::config) struct Percent(u32);
+pub(in crate::config) struct Percent(pub(in crate::config) u32);
 
 /// `auto`, or a number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub(in crate::config) struct PathPrefix(pub(in crate::config) Option<Box<str>>);
 
 /// A target to ask a node for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct AbsolutePath(Box<str>);
+pub(in crate::config) struct AbsolutePath(pub(in crate::config) Box<str>);
 
 /// What is sent as `Host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(in crate::config) struct RedirectTo(pub(in crate::config) Box<str>);
 
 /// Ranges of statuses: `200`, `200-399`, `200,301-308`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct Statuses(Vec<(u16, u16)>);
+pub(in crate::config) struct Statuses(pub(in crate::config) Vec<(u16, u16)>);
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1).
 const HOP_BY_HOP: &[&str] = &[

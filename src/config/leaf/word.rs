@@ -4,10 +4,12 @@ use super::http::{field_name, is_token};
 use super::{Leaf, Trouble};
 use crate::config::quoted;
 use crate::config::settings::LogTarget;
+use crate::logic::balance::key as balance;
+use crate::logic::limits::COOKIE_NAME_BYTES_MAX;
 
 /// `client_ip`, `path`, `header:NAME`, `cookie:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct HashKey;
+pub(in crate::config) struct HashKey(pub(in crate::config) balance::HashKey);
 
 /// `client_ip`, `header:NAME`, `route`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(in crate::config) struct LogPath(pub(in crate::config) LogTarget);
 
 /// The name of a cookie (RFC 6265, 4.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct CookieName;
+pub(in crate::config) struct CookieName(pub(in crate::config) Box<str>);
 
 impl Leaf for HashKey {
     const FORMAT: &'static str = "hash-key";
@@ -31,9 +33,14 @@ impl Leaf for HashKey {
 
     fn read(text: &str) -> Result<Self, Trouble> {
         match text.split_once(':') {
-            None if matches!(text, "client_ip" | "path") => Ok(Self),
-            Some(("header", name)) => field_name(name).map(|_| Self),
-            Some(("cookie", name)) => CookieName::read(name).map(|_| Self),
+            None if text == "client_ip" => Ok(Self(balance::HashKey::ClientIp)),
+            None if text == "path" => Ok(Self(balance::HashKey::Path)),
+            Some(("header", name)) => {
+                field_name(name).map(|_| Self(balance::HashKey::Header(name.to_ascii_lowercase().into())))
+            }
+            Some(("cookie", name)) => {
+                CookieName::read(name).map(|cookie| Self(balance::HashKey::Cookie(cookie.0)))
+            }
             _ => Err(unknown::<Self>(text)),
         }
     }
@@ -83,7 +90,13 @@ impl Leaf for CookieName {
     const MEANING: &'static str = "a cookie's name such as `lb`";
 
     fn read(text: &str) -> Result<Self, Trouble> {
-        if is_token(text) { Ok(Self) } else { Err(unknown::<Self>(text)) }
+        match is_token(text) {
+            true if text.len() > COOKIE_NAME_BYTES_MAX => Err(Trouble::new(format!(
+                "the name of this cookie is longer than {COOKIE_NAME_BYTES_MAX} bytes"
+            ))),
+            true => Ok(Self(text.into())),
+            false => Err(unknown::<Self>(text)),
+        }
     }
 }
 

@@ -18,25 +18,23 @@ macro_rules! with_backend_keys {
         pub(in crate::config) struct $name {
             $($own)*
             /// How a node is picked: `round_robin` (weighted, smooth), `least_connections` (weighted), `random`,
-            /// `two_choices`, `peak_ewma`, `ip_hash`, `consistent_hash`, `compute` or `first`.
+            /// `two_choices`, `peak_ewma`, `ip_hash`, `consistent_hash`, `compute`, `first` or `prequal`. See
+            /// [balancing](balancing.md).
             #[schemars(extend("default" = "round_robin"))]
             pub(in crate::config) strategy: Option<Strategy>,
             /// What `consistent_hash` goes by: `client_ip`, `path`, `header:NAME` or `cookie:NAME`.
-            #[schemars(extend("default" = "client_ip", "x-later" = "hashing is not in this version: remove `hash_key`"))]
+            #[schemars(extend("default" = "client_ip"))]
             pub(in crate::config) hash_key: Option<HashKey>,
-            /// Keeps a client on its node while that node serves.
-            #[schemars(extend("x-later" = "sticky sessions are not in this version: remove `sticky`"))]
+            /// Keeps a client on its node while that node serves, whatever the strategy.
             pub(in crate::config) sticky: Option<Sticky>,
             /// The servers. A name is resolved, and every address is a node.
             pub(in crate::config) servers: Option<Vec<Server>>,
-            /// How nodes are probed.
-            #[schemars(extend("x-later" = "probing is not in this version: remove `health`"))]
+            /// How nodes are probed; without it nobody is.
             pub(in crate::config) health: Option<Health>,
-            /// When a node that fails requests is left out for a while.
-            #[schemars(extend("x-later" = "ejection is not in this version: remove `outlier`"))]
+            /// When a node that fails requests is left out for a while; without it none is.
             pub(in crate::config) outlier: Option<Outlier>,
-            /// How long a new node's share grows; `0s` is at once.
-            #[schemars(extend("default" = "0s", "x-later" = "slow start is not in this version: remove `slow_start`"))]
+            /// How long the share of a node grows that joins others, or comes back; `0s` is at once.
+            #[schemars(extend("default" = "0s"))]
             pub(in crate::config) slow_start: Option<Span>,
             /// When a request is tried on another node. Failures to connect always are.
             #[schemars(extend("x-later" = "configured retries are not in this version: remove `retry`"))]
@@ -44,20 +42,16 @@ macro_rules! with_backend_keys {
             /// Where requests wait when every node is at its limit.
             #[schemars(extend("x-later" = "queues are not in this version: remove `queue`"))]
             pub(in crate::config) queue: Option<Queue>,
-            /// Below this share of healthy nodes, all of them are used.
-            #[schemars(extend("default" = "50%", "x-max" = "100%", "x-later" = "the panic threshold is not in this version: remove `panic_threshold`"))]
+            /// Below this share of nodes that pass, all are used; `0%` never.
+            #[schemars(extend("default" = "50%", "x-max" = "100%"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
             /// Short for `docker` with this image and its defaults.
-            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker_image`"))]
             pub(in crate::config) docker_image: Option<String>,
             /// Nodes as containers that are started and stopped.
-            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker`"))]
             pub(in crate::config) docker: Option<Docker>,
             /// Nodes as local processes that are started and stopped.
-            #[schemars(extend("x-later" = "local processes are not in this version: list `servers` in place of `process`"))]
             pub(in crate::config) process: Option<Process>,
             /// How many nodes there are. For `docker` and `process`.
-            #[schemars(extend("x-later" = "scaling is not in this version: remove `scale`"))]
             pub(in crate::config) scale: Option<Scale>,
         }
 
@@ -66,7 +60,13 @@ macro_rules! with_backend_keys {
             pub(in crate::config) fn backend_keys(&self) -> BackendKeys<'_> {
                 BackendKeys {
                     strategy: self.strategy,
+                    hash_key: self.hash_key.as_ref(),
+                    sticky: self.sticky.as_ref(),
                     servers: self.servers.as_deref().unwrap_or_default(),
+                    health: self.health.as_ref(),
+                    outlier: self.outlier.as_ref(),
+                    slow_start: self.slow_start,
+                    panic_threshold: self.panic_threshold,
                     docker: self.docker.as_ref(),
                     docker_image: self.docker_image.as_deref(),
                     process: self.process.as_ref(),
@@ -82,7 +82,13 @@ pub(super) use with_backend_keys;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) strategy: Option<Strategy>,
+    pub(in crate::config) hash_key: Option<&'a HashKey>,
+    pub(in crate::config) sticky: Option<&'a Sticky>,
     pub(in crate::config) servers: &'a [Server],
+    pub(in crate::config) health: Option<&'a Health>,
+    pub(in crate::config) outlier: Option<&'a Outlier>,
+    pub(in crate::config) slow_start: Option<Span>,
+    pub(in crate::config) panic_threshold: Option<Percent>,
     pub(in crate::config) docker: Option<&'a Docker>,
     pub(in crate::config) docker_image: Option<&'a str>,
     pub(in crate::config) process: Option<&'a Process>,
@@ -108,6 +114,7 @@ pub(in crate::config) enum Strategy {
     ConsistentHash,
     Compute,
     First,
+    Prequal,
 }
 
 /// One server.
@@ -128,8 +135,11 @@ pub(in crate::config) struct Server {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Sticky {
-    /// The cookie that carries the node.
+    /// The name of the cookie that carries the node, signed.
     pub(in crate::config) cookie: Option<CookieName>,
+    /// What the cookie is signed with, at least 16 bytes. Without it a random one, anew at each start: balancers that stand
+    /// side by side, and clients that shall stay where they are over a restart, need one that is written down.
+    pub(in crate::config) secret: Option<String>,
 }
 
 /// Probes.
@@ -153,6 +163,10 @@ pub(in crate::config) struct Health {
     /// Statuses of a good answer.
     #[schemars(extend("default" = "200-399"))]
     pub(in crate::config) expect: Option<Statuses>,
+    /// A text that the body of a good answer holds.
+    pub(in crate::config) expect_body: Option<String>,
+    /// Where the node says how busy its CPU is: the body begins with a percentage.
+    pub(in crate::config) agent: Option<AbsolutePath>,
 }
 
 /// Ejection of nodes that fail.
@@ -162,7 +176,10 @@ pub(in crate::config) struct Outlier {
     /// Failures in a row that eject a node.
     #[schemars(extend("default" = 5), range(min = 1, max = 1_000_000))]
     pub(in crate::config) consecutive_failures: Option<u32>,
-    /// For how long.
+    /// The share of failures among the requests of a second that ejects a node, from 20 requests on.
+    #[schemars(extend("default" = "50%", "x-min" = "1%", "x-max" = "100%"))]
+    pub(in crate::config) failure_rate: Option<Percent>,
+    /// For how long, the first time; each time in a row doubles it.
     #[schemars(extend("default" = "30s", "x-min" = "50ms"))]
     pub(in crate::config) ejection: Option<Span>,
     /// The share of a backend's nodes that may be ejected at once.
@@ -271,6 +288,7 @@ pub(in crate::config) struct Scale {
     /// What a node should carry; where several are given, the hungriest decides.
     pub(in crate::config) target: Option<Target>,
     /// Where requests wait while nodes start.
+    #[schemars(extend("x-later" = "requests do not wait for nodes in this version: remove `hold`"))]
     pub(in crate::config) hold: Option<Hold>,
     /// Without a request before the last node is stopped (`min: 0`).
     #[schemars(extend("default" = "5m", "x-min" = "1s"))]
@@ -292,10 +310,10 @@ pub(in crate::config) struct Target {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(in crate::config) rps: Option<u32>,
     /// Its share of the cores that it may use.
-    #[schemars(extend("x-min" = "1%", "x-max" = "100%"))]
+    #[schemars(extend("x-min" = "1%", "x-max" = "100%", "x-later" = "processors are no target in this version: use `in_flight` or `rps`"))]
     pub(in crate::config) cpu: Option<Percent>,
     /// The time within which 99 of 100 requests are answered.
-    #[schemars(extend("x-min" = "1ms"))]
+    #[schemars(extend("x-min" = "1ms", "x-later" = "response times are no target in this version: use `in_flight` or `rps`"))]
     pub(in crate::config) p99: Option<Span>,
 }
 

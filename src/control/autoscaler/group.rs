@@ -53,6 +53,8 @@ pub(super) struct Group {
     pub(super) starts: Starts,
     view: FleetView,
     pub(super) roll: Option<Roll>,
+    /// The configuration does not have it any more: it is here until its nodes are gone.
+    pub(super) leaves: bool,
     told: Option<(Reason, u32)>,
     moment: Moment,
     hand_in: mpsc::Sender<News>,
@@ -86,8 +88,8 @@ impl Group {
         engine: Arc<dyn Fleet>,
         engine_index: usize,
         hand_in: mpsc::Sender<News>,
+        now: Duration,
     ) -> Self {
-        let keep = (backend.scale.down.window * 10).max(backend.scale.up.window * 2);
         Self {
             name: Arc::clone(&backend.name),
             engine_index,
@@ -96,10 +98,11 @@ impl Group {
             scale: backend.scale,
             fingerprint: fingerprint(fleet),
             nodes: Vec::new(),
-            history: History::new(Duration::ZERO, keep),
+            history: History::new(now, keep(&backend.scale)),
             starts: Starts::default(),
             view: FleetView::default(),
             roll: None,
+            leaves: false,
             told: None,
             moment: Moment::default(),
             hand_in,
@@ -109,6 +112,35 @@ impl Group {
     /// What the registry shall publish of it.
     pub(super) fn published(&self) -> Vec<FleetNode> {
         self.nodes.iter().filter_map(|mate| mate.published(self.engine.origin())).collect()
+    }
+
+    pub(super) fn kind(&self) -> std::mem::Discriminant<FleetSettings> {
+        super::kind(&self.settings)
+    }
+
+    /// Goes by other settings from now on.
+    pub(super) fn reconfigure(&mut self, backend: &BackendSettings, now: Duration) {
+        let Some(fleet) = &backend.fleet else { return };
+        if backend.scale != self.scale {
+            self.history.keep(keep(&backend.scale));
+            self.scale = backend.scale;
+        }
+        let other = fingerprint(fleet);
+        self.settings = Arc::clone(fleet);
+        if other != self.fingerprint {
+            self.fingerprint = other;
+            self.starts.forgive();
+            self.nodes.iter_mut().filter(|mate| mate.life.is_ours()).for_each(|mate| mate.is_old = true);
+            self.roll = Some(Roll::new(now));
+        }
+    }
+
+    /// All its nodes drain, and it is no more.
+    pub(super) fn leave(&mut self, wiring: &Wiring, now: Duration) {
+        self.leaves = true;
+        for index in 0..self.nodes.len() {
+            self.drain(index, Leaving::Operator, wiring, now);
+        }
     }
 
     pub(super) fn engine_is_back(&mut self) {
@@ -132,7 +164,9 @@ impl Group {
         if self.moment.looks >= LOOKS {
             let sample = self.sample(waiting, backend, wiring, now);
             self.history.push(sample);
-            self.decide(wiring, now);
+            if !self.leaves {
+                self.decide(wiring, now);
+            }
         }
     }
 
@@ -552,6 +586,11 @@ impl Mate {
             None => format!("{backend}/(new)").into(),
         }
     }
+}
+
+/// How long samples are of use: a p99 target remembers for longer than it decides.
+fn keep(scale: &ScaleSettings) -> Duration {
+    (scale.down.window * 10).max(scale.up.window * 2)
 }
 
 fn level(tone: Tone) -> Level {

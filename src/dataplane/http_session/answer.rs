@@ -1,7 +1,7 @@
 //! Answers that the balancer makes itself, and the end of a connection after one.
 
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::outcome::Exchange;
 use super::{Input, Session};
@@ -65,8 +65,22 @@ impl Session {
     /// Sends all of `buf` to the client. False where it left or does not read.
     pub(super) async fn send(&mut self, buf: Buf) -> bool {
         let timeout = self.worker().view().snapshot.timeouts.body;
-        self.expect_within(timeout);
+        if !self.settle(timeout).await {
+            return false;
+        }
         self.client.start_write(buf);
+        self.settle(timeout).await
+    }
+
+    /// Waits for the end of the write that is under way, if there is one. False where the client left or does not read.
+    pub(super) async fn settle(&mut self, timeout: Duration) -> bool {
+        if !self.client.is_writing() {
+            return true;
+        }
+        if let Poll::Ready((result, _)) = self.client.glance_at_write() {
+            return result.is_ok();
+        }
+        self.expect_within(timeout);
         let (client, timer) = (&mut self.client, &self.timer);
         std::future::poll_fn(|cx| match client.poll_write(cx) {
             Poll::Ready((result, _)) => Poll::Ready(result.is_ok()),

@@ -20,8 +20,10 @@ use crate::logic::http1::head::{HeadScanner, Scan};
 use crate::logic::http1::request::{FieldRoom, Version};
 use crate::logic::http1::response::{self, BadResponse, Kind};
 use crate::logic::http1::rewrite::write_response;
-use crate::logic::limits::{CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, INTERIM_RESPONSES_MAX};
-use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::limits::{
+    CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, INTERIM_RESPONSES_MAX, MessageLimits, Timeouts, UNWATCHED_WRITE,
+    UNWATCHED_WRITE_BYTES_MAX,
+};
 
 /// A final response that has begun: its head is rewritten, its body has yet to be relayed.
 pub(super) struct Started {
@@ -72,7 +74,7 @@ impl Session {
             let view = Rc::clone(&exchange.view);
             let backend = view.backend(job.backend);
             let picked = if failures < CONNECT_ATTEMPTS_MAX {
-                backend.pick(&tried[..failures], self.worker().draw())
+                backend.pick(&mut job.tie, &tried[..failures], self.worker().draw(), exchange.began)
             } else {
                 None
             };
@@ -81,7 +83,7 @@ impl Session {
                 return self.fail(exchange, fault, job.upload.is_none()).await;
             };
             let node = &backend.nodes[usize::from(at)];
-            let in_flight = InFlight::begin(node);
+            let in_flight = InFlight::begin(node, &self.timer);
             exchange.node = Some(Rc::clone(node));
             let trouble = match self.open(node, repeats > 0, &timeouts).await {
                 Ok(mut connection) => {
@@ -104,7 +106,7 @@ impl Session {
                 }
                 Trouble::Fault(fault) => {
                     if matches!(fault.status(), 502 | 504) {
-                        node.node.count_error();
+                        in_flight.failed();
                     }
                     return self.fail(exchange, fault, job.is_clean()).await;
                 }
@@ -112,7 +114,7 @@ impl Session {
             };
             match after_failure(failure, &job.facts, job.is_whole(), repeats) {
                 Next::Elsewhere => {
-                    node.node.count_error();
+                    in_flight.failed();
                     tried[failures] = at;
                     failures += 1;
                 }
@@ -121,12 +123,13 @@ impl Session {
                     job.rewind();
                 }
                 Next::GiveUp => {
-                    node.node.count_error();
+                    in_flight.failed();
                     return self.fail(exchange, failure.fault(), job.is_clean()).await;
                 }
             }
             last = Some(failure);
             exchange.retries += 1;
+            exchange.asked_us = exchange.elapsed_us();
         }
     }
 
@@ -172,9 +175,11 @@ impl Session {
         limits: &MessageLimits,
     ) -> Result<Started, Trouble> {
         if let Some(out) = job.out.take() {
+            job.watched = job.upload.is_some() || out.len() > UNWATCHED_WRITE_BYTES_MAX;
             connection.socket.start_write(out);
         }
-        self.expect_within(timeouts.body);
+        self.expect_within(if job.watched { timeouts.body } else { UNWATCHED_WRITE });
+        self.watch_client(job);
         let mut scanner = HeadScanner::default();
         let mut interims = 0;
         let mut arrived: Option<Buf> = None;
@@ -217,11 +222,11 @@ impl Session {
                     } else {
                         timeouts.response_head
                     });
-                    self.watch_client(job);
                 }
                 Event::Upload(Ok(_)) => {
                     exchange.body_in += job.upload.take().map_or(0, |upload| upload.bytes());
                     job.sent_more = true;
+                    exchange.asked_us = exchange.elapsed_us();
                     self.expect_within(timeouts.response_head);
                     self.watch_client(job);
                 }
@@ -245,7 +250,13 @@ impl Session {
     async fn next_event(&mut self, connection: &mut Connection, job: &mut Job, timeouts: &Timeouts) -> Event {
         std::future::poll_fn(|cx| {
             if job.out.is_none() {
-                if let Poll::Ready((result, buf)) = connection.socket.poll_write(cx) {
+                if !job.watched && self.timer.expired() {
+                    job.watched = true;
+                    self.expect_within(timeouts.body);
+                }
+                let socket = &mut connection.socket;
+                let written = if job.watched { socket.poll_write(cx) } else { socket.glance_at_write() };
+                if let Poll::Ready((result, buf)) = written {
                     return Poll::Ready(Event::Sent(result, buf));
                 }
             } else if !job.broken
@@ -374,6 +385,9 @@ impl Session {
         let reply = reply(&job.facts, &response, job.is_clean(), self.worker().is_draining());
         let edits = &exchange.view.snapshot.routes.get(job.route).response_edits;
         self.worker().with_date(|date| write_response(out, &response, &reply, edits, date));
+        if response.kind == Kind::Final {
+            exchange.view.backend(job.backend).give_cookie(&job.tie, out);
+        }
         Ok(Meaning {
             status: response.head.status,
             kind: response.kind,

@@ -10,7 +10,9 @@ use crate::dataplane::view::View;
 use crate::logic::access::End;
 use crate::logic::fault::Fault;
 use crate::logic::http1::request::{RequestFacts, Version};
+use crate::logic::latency::Sample;
 use crate::logic::route::{Action, RouteIndex};
+use crate::shared::clock;
 
 /// One request and its response.
 pub(super) struct Exchange {
@@ -36,6 +38,8 @@ pub(super) struct Exchange {
     pub(super) retries: u32,
     pub(super) connect_us: u64,
     pub(super) first_byte_us: u64,
+    /// From when on it was the node that was waited for: the end of an upload, or of the attempt before.
+    pub(super) asked_us: u64,
 }
 
 impl Exchange {
@@ -56,6 +60,7 @@ impl Exchange {
             retries: 0,
             connect_us: 0,
             first_byte_us: 0,
+            asked_us: 0,
         }
     }
 
@@ -72,6 +77,7 @@ impl Exchange {
         worker.stats.request(key, self.status, total_us);
         if let Some(node) = &self.node {
             node.record(total_us);
+            self.sample(node, total_us);
         }
         worker.stats.total(|totals| {
             totals.bytes_in += self.head_in + self.body_in;
@@ -80,6 +86,15 @@ impl Exchange {
         });
         if let Some(draft) = self.draft.take() {
             self.log(session, draft, end, total_us);
+        }
+    }
+
+    /// Tells the node's estimate how long it took to answer. Failures have told theirs; a client that leaves before the
+    /// answer tells nothing.
+    fn sample(&self, node: &LocalNode, total_us: u64) {
+        if node.measured.get() && self.first_byte_us > 0 && self.status < 500 {
+            let took = Sample::Answered(self.first_byte_us.saturating_sub(self.asked_us));
+            node.node.sample(took, clock::micros(self.began).saturating_add(total_us));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who is at the other end of a client connection.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::dataplane::socket::Socket;
 use crate::dataplane::worker::Admission;
@@ -35,6 +35,11 @@ impl Peer {
     /// The address as text; empty for a unix socket.
     pub(super) fn text(&self) -> &[u8] {
         &self.text[..usize::from(self.length)]
+    }
+
+    /// The address; `None` for a unix socket.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        std::str::from_utf8(self.text()).ok()?.parse().ok()
     }
 
     /// The address as the log has it.

@@ -1,5 +1,6 @@
 //! From a request's bytes to what is to be done with them: parse, route, compose. Nothing here waits.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ use super::upload::Upload;
 use super::{Input, Session};
 use crate::dataplane::access::Draft;
 use crate::dataplane::buffers::Buf;
-use crate::dataplane::view::View;
+use crate::dataplane::view::{Tie, View};
+use crate::logic::client::client_address;
 use crate::logic::fault::Fault;
 use crate::logic::http1::answer::{Answering, write_fault, write_fixed, write_redirect};
 use crate::logic::http1::body::BodyFlow;
@@ -32,9 +34,12 @@ pub(super) enum Prepared {
 pub(super) struct Job {
     pub(super) backend: BackendIndex,
     pub(super) route: RouteIndex,
+    pub(super) tie: Tie,
     pub(super) facts: RequestFacts,
     /// The rewritten head and as much of the body as had come; `None` while it is being sent.
     pub(super) out: Option<Buf>,
+    /// Is the end of that write waited for, or only noticed?
+    pub(super) watched: bool,
     /// Where `out` begins: it is kept until the response begins, and sent again from here if it has to be.
     pub(super) out_position: usize,
     /// The rest of the body.
@@ -74,7 +79,7 @@ impl Job {
 /// What composing decided; the bytes are in the scratch vector.
 pub(super) enum Composed {
     /// A request head for a node of this backend.
-    Request(BackendIndex, RouteIndex),
+    Request(BackendIndex, RouteIndex, Tie),
     /// A response.
     Response { status: u16, keep_alive: bool, fault: Option<Fault> },
 }
@@ -90,8 +95,8 @@ impl Session {
         worker.with_scratch(|scratch| {
             let composed = self.compose(&mut exchange, &buf, end, scratch);
             match (composed, exchange.facts) {
-                (Composed::Request(backend, route), Some(facts)) => {
-                    let job = self.job(&mut exchange, (backend, route), facts, buf, end, scratch);
+                (Composed::Request(backend, route, tie), Some(facts)) => {
+                    let job = self.job(&mut exchange, (backend, route, tie), facts, buf, end, scratch);
                     Prepared::Forward { exchange, job }
                 }
                 (Composed::Response { status, keep_alive, fault }, _) => {
@@ -167,7 +172,8 @@ impl Session {
             }
             Action::Forward { backend, rewrite } => {
                 self.compose_onward(view, route, rewrite, *backend, request, request_id, out);
-                Composed::Request(*backend, index)
+                let tie = view.backend(*backend).tie(&request.head, || self.client_address(view, request));
+                Composed::Request(*backend, index, tie)
             }
             Action::Redirect { to, status } => {
                 let mut location = Vec::new();
@@ -184,6 +190,11 @@ impl Session {
                 Composed::Response { status: *status, keep_alive, fault: None }
             }
         }
+    }
+
+    fn client_address(&self, view: &View, request: &Request<'_>) -> Option<IpAddr> {
+        let trusts = |address| view.snapshot.trusts(address);
+        client_address(self.peer.address(), self.peer.trusted, request.head.fields, trusts)
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of them are parts of one head")]
@@ -280,7 +291,7 @@ impl Session {
     fn job(
         &mut self,
         exchange: &mut Exchange,
-        (backend, route): (BackendIndex, RouteIndex),
+        (backend, route, tie): (BackendIndex, RouteIndex, Tie),
         facts: RequestFacts,
         mut buf: Buf,
         end: usize,
@@ -309,7 +320,9 @@ impl Session {
         Job {
             backend,
             route,
+            tie,
             facts,
+            watched: true,
             out_position: out.position(),
             out: Some(out),
             upload: upload.map(|framing| Upload::new(flow(framing))),

@@ -1,5 +1,6 @@
 //! A response to the client: one read and one write at a time, whatever the body's size.
 
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use super::forward::{Event, Started};
@@ -8,11 +9,12 @@ use super::prepare::Job;
 use super::upload::{Stopped, Upload};
 use super::{Input, Session};
 use crate::dataplane::buffers::{Buf, Size};
+use crate::dataplane::splice::{Pipe, Turn};
 use crate::dataplane::upstream::{Connection, InFlight};
 use crate::logic::access::End;
 use crate::logic::http1::body::BodyFlow;
 use crate::logic::http1::response::Kind;
-use crate::logic::limits::Timeouts;
+use crate::logic::limits::{SPLICE_BYTES_MIN, Timeouts, UNWATCHED_WRITE_BYTES_MAX};
 
 /// A response's body on its way.
 struct Download {
@@ -49,11 +51,27 @@ impl Session {
         job.out = None;
         let Started { kind, head, first, flow, done, node_keeps, keep_alive_s, client_keeps, head_bytes } =
             started;
+        if !self.settle(timeouts.body).await {
+            exchange.end(self, End::ClientGone);
+            return false;
+        }
         self.expect_within(timeouts.body);
         if kind == Kind::Switch {
+            in_flight.answered(exchange.status);
             return self.switch(exchange, head, first, connection, timeouts).await;
         }
         let mut download = Download { flow, done, ready: None, written: 0, left_over: false };
+        // All there is, and small: the end of the write is looked at when the next request comes.
+        let hand_over = done
+            && head.is_none()
+            && client_keeps
+            && job.is_clean()
+            && !download.flow.has_tail()
+            && first.len() <= UNWATCHED_WRITE_BYTES_MAX;
+        if hand_over {
+            download.written = first.len() as u64;
+        }
+        let sending = head.as_ref().unwrap_or(&first).len() as u64;
         match head {
             Some(head) => {
                 self.client.start_write(head);
@@ -61,27 +79,33 @@ impl Session {
             }
             None => self.client.start_write(first),
         }
-        let ended = self.relay(&mut download, &mut job, &mut connection, timeouts).await;
+        let ended = match hand_over {
+            true => Ok(()),
+            false => match download.pipe(&job) {
+                Some(pipe) => self.splice(pipe, sending, &mut download, &connection, timeouts).await,
+                None => self.relay(&mut download, &mut job, &mut connection, timeouts).await,
+            },
+        };
         exchange.body_in += job.upload.as_ref().map_or(job.uploaded, Upload::bytes);
         exchange.written += download.written;
         exchange.body_out = download.flow.total().min(download.written);
         let node = in_flight.node();
-        if exchange.status >= 500 {
-            node.node.count_error();
+        if !matches!(ended, Err(Broken::Node)) {
+            in_flight.answered(exchange.status);
         }
         let end = match ended {
             Ok(()) => {
                 node.saw_response(
                     usize::try_from(download.flow.total()).unwrap_or(usize::MAX).saturating_add(head_bytes),
                 );
-                if node_keeps && !download.left_over {
+                if node_keeps && !download.left_over && !connection.socket.is_writing() {
                     node.give_idle(connection.socket, keep_alive_s, self.timer.now());
                 }
                 End::Complete
             }
             Err(Broken::Client) => End::ClientGone,
             Err(Broken::Node) => {
-                node.node.count_error();
+                in_flight.failed();
                 End::NodeBroke
             }
             Err(Broken::Timeout) => End::BodyTimeout,
@@ -120,6 +144,64 @@ impl Session {
                 Poll::Pending => {}
             }
             if job.upload.is_none() && self.poll_client_gone(cx) {
+                return Poll::Ready(Err(Broken::Client));
+            }
+            if self.timer.expired() { Poll::Ready(Err(Broken::Timeout)) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// A long body whose length is known: its bytes never come to user space. `sending`: bytes of the write under way.
+    async fn splice(
+        &mut self,
+        mut pipe: Pipe,
+        sending: u64,
+        download: &mut Download,
+        connection: &Connection,
+        timeouts: &Timeouts,
+    ) -> Result<(), Broken> {
+        let mut left = download.flow.opaque().unwrap_or(0);
+        if !self.settle(timeouts.body).await {
+            return Err(Broken::Client);
+        }
+        download.written += sending;
+        if let Some(ready) = download.ready.take() {
+            let sending = ready.len() as u64;
+            if !self.send(ready).await {
+                return Err(Broken::Client);
+            }
+            download.written += sending;
+        }
+        self.expect_within(timeouts.body);
+        loop {
+            let (passed, turn) = pipe.turn(connection.socket.fd(), self.client.fd(), &mut left);
+            download.written += passed;
+            download.flow.passed(passed);
+            if passed > 0 {
+                self.expect_within(timeouts.body);
+            }
+            match turn {
+                Turn::Done => {
+                    download.done = true;
+                    return Ok(());
+                }
+                Turn::NeedsInput => self.until(connection.socket.readable()).await?,
+                Turn::NeedsOutput | Turn::Enough => self.until(self.client.writable()).await?,
+                Turn::SourceEnded => return Err(Broken::Node),
+                Turn::TargetBroke => return Err(Broken::Client),
+            }
+        }
+    }
+
+    /// Waits for a socket, for as long as the client is there and the deadline has not passed.
+    async fn until(&mut self, ready: impl Future<Output = std::io::Result<()>>) -> Result<(), Broken> {
+        let mut ready = pin!(ready);
+        std::future::poll_fn(|cx| {
+            // What is wrong with a socket is seen when it is used.
+            if ready.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.poll_client_gone(cx) {
                 return Poll::Ready(Err(Broken::Client));
             }
             if self.timer.expired() { Poll::Ready(Err(Broken::Timeout)) } else { Poll::Pending }
@@ -200,6 +282,12 @@ impl Session {
 }
 
 impl Download {
+    /// A pipe for the rest, where that is worth one.
+    fn pipe(&self, job: &Job) -> Option<Pipe> {
+        let long = self.flow.opaque().is_some_and(|left| left >= SPLICE_BYTES_MIN);
+        if long && job.is_clean() { Pipe::lend() } else { None }
+    }
+
     /// What the client gets next.
     fn next_write(&mut self) -> Option<Buf> {
         if let Some(ready) = self.ready.take() {

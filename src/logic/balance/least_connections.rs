@@ -1,77 +1,67 @@
 //! Least connections: the node with the smallest (in flight + 1) / weight, ties at random.
+//!
+//! Up to [`FULL_SCAN_MAX`] nodes all of them are looked at; with more, two that are drawn by weight without replacement.
+//! The counters are exact over all workers, so nothing has to be estimated or synchronised.
 
-use super::Nodes;
+use super::choice::{load_with_one_more, scan};
+use super::sample::Draws;
+use super::two_choices::TwoChoices;
+use super::{Ask, Nodes};
+use crate::logic::limits::FULL_SCAN_MAX;
 
 /// Has no state of its own: the exact counters of the nodes are all it needs.
 #[derive(Debug, Default)]
 pub struct LeastConnections;
 
 impl LeastConnections {
-    /// A full scan; among the nodes that share the minimum each is as likely as the other.
-    pub fn pick(&self, nodes: &impl Nodes, draw: u64) -> Option<usize> {
-        let mut best: Option<(usize, u64, u64)> = None;
-        let mut ties = 0_u64;
-        for at in (0..nodes.len()).filter(|&at| nodes.usable(at)) {
-            let load = u64::from(nodes.in_flight(at)) + 1;
-            let weight = u64::from(nodes.weight(at).max(1));
-            // load / weight compared without dividing: a/b < c/d is a*d < c*b.
-            let order =
-                best.map(|(_, load_best, weight_best)| (load * weight_best).cmp(&(load_best * weight)));
-            match order {
-                None | Some(std::cmp::Ordering::Less) => {
-                    best = Some((at, load, weight));
-                    ties = 1;
-                }
-                Some(std::cmp::Ordering::Equal) => {
-                    // Reservoir sampling: the n-th of equals takes the place with probability 1/n.
-                    ties += 1;
-                    if mix(draw, ties).is_multiple_of(ties) {
-                        best = Some((at, load, weight));
-                    }
-                }
-                Some(std::cmp::Ordering::Greater) => {}
-            }
+    /// Among the nodes that share the minimum each is as likely as the other.
+    pub fn pick(&self, nodes: &impl Nodes, ask: &Ask) -> Option<usize> {
+        if nodes.len() > FULL_SCAN_MAX {
+            return TwoChoices.pick(nodes, ask);
         }
-        best.map(|(at, ..)| at)
+        let usable = (0..nodes.len()).filter(|&at| nodes.usable(at));
+        scan(usable, &mut Draws::new(ask.draw), |at| load_with_one_more(nodes, at))
     }
-}
-
-/// A draw for each tie out of the one that was given (the finaliser of SplitMix64, Steele et al. 2014).
-fn mix(draw: u64, salt: u64) -> u64 {
-    let mut z = draw ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::Fixed;
+    use super::super::tests::{Fixed, ask, shares};
     use super::*;
 
     #[test]
     fn the_least_loaded_for_its_weight_is_picked() {
         let nodes = Fixed::new(&[(1, 3), (2, 4), (1, 2)]);
         // 4/1, 5/2, 3/1.
-        assert_eq!(LeastConnections.pick(&nodes, 7), Some(1));
+        assert_eq!(LeastConnections.pick(&nodes, &ask(7)), Some(1));
     }
 
     #[test]
-    fn ties_are_shared_evenly() {
-        let nodes = Fixed::new(&[(1, 0), (1, 0), (1, 0)]);
-        let mut counts = [0; 3];
-        for draw in 0..30_000 {
-            counts[LeastConnections.pick(&nodes, mix(draw, 99)).unwrap()] += 1;
-        }
-        assert!(counts.iter().all(|&count| (9_500..10_500).contains(&count)), "{counts:?}");
+    fn ties_are_shared_evenly_whatever_their_weights() {
+        // 1/1, 3/3: the same load for their weight.
+        let nodes = Fixed::new(&[(1, 0), (3, 2), (1, 0)]);
+        let mut draw = 0;
+        let shares = shares(30_000, 3, || {
+            draw += 1;
+            LeastConnections.pick(&nodes, &ask(draw))
+        });
+        assert!(shares.iter().all(|share| (0.31..0.36).contains(share)), "{shares:?}");
     }
 
     #[test]
     fn an_unusable_node_is_never_picked() {
         let mut nodes = Fixed::new(&[(1, 0), (1, 50)]);
         nodes.unusable(0);
-        assert_eq!(LeastConnections.pick(&nodes, 1), Some(1));
+        assert_eq!(LeastConnections.pick(&nodes, &ask(1)), Some(1));
         nodes.unusable(1);
-        assert_eq!(LeastConnections.pick(&nodes, 1), None);
+        assert_eq!(LeastConnections.pick(&nodes, &ask(1)), None);
+    }
+
+    #[test]
+    fn among_many_nodes_the_busiest_gets_nothing() {
+        let mut all = vec![(1, 5); 100];
+        all[42].1 = 6;
+        let nodes = Fixed::new(&all);
+        assert!((0..5_000).all(|draw| LeastConnections.pick(&nodes, &ask(draw)) != Some(42)));
     }
 }

@@ -100,6 +100,22 @@ impl BodyFlow {
         }
     }
 
+    /// Bytes that can be moved on without being looked at: the rest of a body whose length is known, framed as it came.
+    pub fn opaque(&self) -> Option<u64> {
+        self.expected().filter(|_| !self.chunked_out)
+    }
+
+    /// So many of the [`BodyFlow::opaque`] bytes were moved on.
+    pub fn passed(&mut self, count: u64) {
+        let Incoming::Length(left) = &mut self.incoming else { return };
+        debug_assert!(count <= *left, "no more than there was");
+        *left = left.saturating_sub(count);
+        self.total += count;
+        if *left == 0 {
+            self.incoming = Incoming::Done;
+        }
+    }
+
     /// Moves the bytes at `start..end` of `buffer` on. There must be [`FRONT_ROOM`] before and [`BACK_ROOM`] behind.
     ///
     /// # Errors

@@ -57,6 +57,11 @@ impl History {
         Self { samples: VecDeque::new(), keep, active_at: now }
     }
 
+    /// Samples older than this are forgotten from now on.
+    pub fn keep(&mut self, keep: Duration) {
+        self.keep = keep;
+    }
+
     /// Takes a sample. One that is no newer than the last, or no number, tells nothing and is left out.
     pub fn push(&mut self, sample: Sample) {
         if self.samples.back().is_some_and(|last| last.at >= sample.at) || !sample.is_sane() {

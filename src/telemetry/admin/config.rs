@@ -18,6 +18,7 @@ use crate::config::settings::{
     AccessLogSettings, BackendSettings, DriverChoice, Listener, LogTarget, Server, ServerHost,
 };
 use crate::logic::access::LogFormat;
+use crate::logic::balance::key::HashKey;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::route::{Action, Edits, Rewrite, Route};
 
@@ -164,8 +165,22 @@ fn withheld(fields: &[(Box<str>, Box<str>)]) -> Map<String, Value> {
 fn backend(backend: &BackendSettings) -> Value {
     json!({
         "strategy": strategy_word(backend.strategy),
+        "hash_key": hash_key(&backend.affinity.hash_key),
+        "sticky": backend.affinity.sticky.as_ref().map(|sticky| json!({
+            "cookie": sticky.cookie,
+            "secret": sticky.secret.as_ref().map(|_| WITHHELD),
+        })),
         "servers": backend.servers.iter().map(server).collect::<Vec<_>>(),
     })
+}
+
+fn hash_key(key: &HashKey) -> String {
+    match key {
+        HashKey::ClientIp => "client_ip".to_owned(),
+        HashKey::Path => "path".to_owned(),
+        HashKey::Header(name) => format!("header:{name}"),
+        HashKey::Cookie(name) => format!("cookie:{name}"),
+    }
 }
 
 fn server(server: &Server) -> Value {

@@ -125,10 +125,7 @@ fn backend<'a>(backend: &'a Backend, view: &View<'_>) -> BackendView<'a> {
 
 /// As it is written in the file.
 pub(super) fn strategy_word(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::RoundRobin => "round_robin",
-        Strategy::LeastConnections => "least_connections",
-    }
+    strategy.name()
 }
 
 /// `GET /api/v1/routes`: one route, most specific first: the order in which they are tried.

@@ -1,0 +1,39 @@
+//! How nodes are probed, and when they are left out.
+
+use std::time::Duration;
+
+use super::{Notes, Place};
+use crate::config::raw;
+use crate::config::settings::HealthSettings;
+use crate::logic::health::Patience;
+use crate::logic::outlier::Policy;
+
+pub(super) fn probes(raw: &raw::Health, place: &Place<'_>, notes: &mut Notes) -> HealthSettings {
+    if raw.path.is_none() {
+        for (key, given) in [("expect", raw.expect.is_some()), ("expect_body", raw.expect_body.is_some())] {
+            if given {
+                let help =
+                    "add `path`, or remove it: without a path a connection is all that a probe asks for";
+                notes.error(&place.key(key), format!("`{key}` has no answer to look at"), help);
+            }
+        }
+    }
+    HealthSettings {
+        path: raw.path.as_ref().map(|path| path.0.clone()),
+        interval: raw.interval.map_or(Duration::from_secs(2), |span| span.0),
+        timeout: raw.timeout.map_or(Duration::from_secs(1), |span| span.0),
+        patience: Patience { rise: raw.rise.unwrap_or(2), fall: raw.fall.unwrap_or(3) },
+        expect: raw.expect.as_ref().map_or_else(|| vec![(200, 399)], |statuses| statuses.0.clone()),
+        expect_body: raw.expect_body.as_deref().map(Into::into),
+        agent: raw.agent.as_ref().map(|path| path.0.clone()),
+    }
+}
+
+pub(super) fn ejection(raw: &raw::Outlier) -> Policy {
+    Policy {
+        consecutive_failures: raw.consecutive_failures.unwrap_or(5),
+        failure_rate: raw.failure_rate.map_or(5000, |share| share.0),
+        ejection: raw.ejection.map_or(Duration::from_secs(30), |span| span.0),
+        max_ejected: raw.max_ejected.map_or(5000, |share| share.0),
+    }
+}
