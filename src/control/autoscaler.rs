@@ -4,6 +4,7 @@
 //! engine that hangs delays nothing but itself. What the registry shall publish stands in the [`FleetTable`].
 
 mod group;
+mod mate;
 mod roll;
 #[cfg(test)]
 mod tests;
@@ -118,9 +119,11 @@ impl Autoscaler {
         let now = self.began.elapsed();
         let settings = Arc::clone(&self.wiring.in_force.borrow_and_update().settings);
         let named = |group: &Group| {
-            settings.backends.iter().find(|backend| backend.name == group.name).filter(|backend| {
-                backend.fleet.as_ref().is_some_and(|fleet| kind(fleet) == group.kind())
-            })
+            settings
+                .backends
+                .iter()
+                .find(|backend| backend.name == group.name)
+                .filter(|backend| backend.fleet.as_ref().is_some_and(|fleet| kind(fleet) == group.kind()))
         };
         for group in &mut self.groups {
             match named(group) {

@@ -41,9 +41,7 @@ fn the_whole_contract_is_read_and_what_is_later_is_named() {
             "routes[0].rate_limit",
             "backends.api.retry",
             "backends.api.queue",
-            "backends.api.docker",
-            "backends.api.process",
-            "backends.api.scale",
+            "backends.api.scale.hold",
         ]
     );
     assert!(settings.refusal().is_some());

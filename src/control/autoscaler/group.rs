@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use super::mate::{Mate, ticket};
 use super::roll::Roll;
-use super::{Call, FleetNode, LOOKS, Wiring, refuse};
+use super::{FleetNode, LOOKS, Wiring, refuse};
 use crate::config::settings::{BackendSettings, FleetSettings};
 use crate::control::fleet::{Change, EngineError, Fleet, StartOrder, Steps, Unit, UnitId};
 use crate::logic::limits::{SCALE_TICK, WARM_TIMEOUT};
@@ -18,7 +19,6 @@ use crate::logic::scale::lifecycle::{Act, Happening, Leaving, Lifecycle, Phase, 
 use crate::logic::scale::starts::Starts;
 use crate::logic::scale::window::{History, Sample};
 use crate::shared::event::{Event, Kind, Level};
-use crate::shared::node::{Node, NodeAddress, Origin};
 use crate::shared::order::{Fault, Outcome};
 use crate::shared::snapshot::Backend;
 
@@ -58,18 +58,6 @@ pub(super) struct Group {
     told: Option<(Reason, u32)>,
     moment: Moment,
     hand_in: mpsc::Sender<News>,
-}
-
-/// One node of the fleet.
-pub(super) struct Mate {
-    pub(super) ticket: u64,
-    pub(super) unit: Option<Unit>,
-    pub(super) life: Lifecycle,
-    /// To be replaced by the roll that is under way.
-    pub(super) is_old: bool,
-    /// Started by the roll that is under way.
-    pub(super) of_roll: bool,
-    requests_seen: u64,
 }
 
 /// Sums over the looks of one tick.
@@ -558,36 +546,6 @@ impl Group {
     }
 }
 
-impl Mate {
-    fn published(&self, origin: Origin) -> Option<FleetNode> {
-        let unit = self.unit.as_ref()?;
-        let address = NodeAddress::Tcp(unit.address?);
-        let (call, reason) = match self.life.phase() {
-            Phase::Warming => (Call::Warming, "it runs, and does not listen yet"),
-            Phase::Serving => (Call::Serving, "it listens"),
-            Phase::Draining { why, .. } => (Call::Draining, why.words()),
-            _ => return None,
-        };
-        let origin = if unit.ours { origin } else { Origin::Label };
-        let unit_id = Arc::clone(&unit.id.0);
-        Some(FleetNode { address, origin, weight: unit.weight, unit: unit_id, call, reason: reason.into() })
-    }
-
-    /// The node that the workers count on.
-    fn node(&self, backend_name: &str, backend: Option<&Backend>) -> Option<Arc<Node>> {
-        let id = self.id(backend_name);
-        let entry = backend?.nodes.iter().find(|entry| entry.node.id == id)?;
-        Some(Arc::clone(&entry.node))
-    }
-
-    pub(super) fn id(&self, backend: &str) -> Arc<str> {
-        match self.unit.as_ref().and_then(|unit| unit.address) {
-            Some(address) => format!("{backend}/{address}").into(),
-            None => format!("{backend}/(new)").into(),
-        }
-    }
-}
-
 /// How long samples are of use: a p99 target remembers for longer than it decides.
 fn keep(scale: &ScaleSettings) -> Duration {
     (scale.down.window * 10).max(scale.up.window * 2)
@@ -599,16 +557,6 @@ fn level(tone: Tone) -> Level {
         Tone::Odd => Level::Warning,
         Tone::Bad => Level::Error,
     }
-}
-
-/// Rises with each call, over restarts too.
-fn ticket() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-    let next = |last: u64| Some(micros.max(last + 1));
-    LAST.fetch_update(Relaxed, Relaxed, next).map_or(micros, |last| micros.max(last + 1))
 }
 
 /// Tells one way of starting nodes from another.

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::config::settings::ProcessSettings;
+use crate::config::Settings;
 use crate::control::fleet::{self, EngineError, EngineFault, StartOrder, Stats, Steps, UnitId};
 use crate::logic::balance::Strategy;
 use crate::shared::event::events;
 use crate::shared::node::{Node, NodeState};
-use crate::shared::snapshot::{Backend, Entry, Snapshot};
+use crate::shared::snapshot::{Affinity, Backend, Entry, Snapshot};
 
 /// Units that listen for as long as they run.
 #[derive(Default)]
@@ -128,16 +128,13 @@ struct Rig {
     orders: mpsc::Sender<Order>,
     told: crossbeam_channel::Receiver<Event>,
     published: Published,
+    reload: watch::Sender<InForce>,
     nodes: HashMap<SocketAddr, Arc<Node>>,
 }
 
 impl Rig {
     fn start(engine: Arc<Memory>, min: u32, max: u32, dry_run: bool) -> Self {
-        let text = format!(
-            "routes: [{{ path: /*, backend: api }}]\nbackends: {{ api: {{ process: {{ command: [x, '{{port}}'] }}, \
-             scale: {{ min: {min}, max: {max} }} }} }}\n"
-        );
-        let settings = crate::config::parse(&text, "plimsoll.yaml", &|_| None).unwrap();
+        let settings = settings("x", min, max);
         let fleet = settings.backends[0].fleet.as_deref().unwrap();
         assert!(
             matches!(fleet, FleetSettings::Process(ProcessSettings { command, .. }) if command[0] == "x")
@@ -152,12 +149,13 @@ impl Rig {
             orders: received,
             events,
             signals: Arc::new(Nothing),
+            in_force,
             dry_run,
         };
         let shared: Arc<dyn Fleet> = engine.clone();
-        let autoscaler = Autoscaler::new(&settings, |_| Arc::clone(&shared), wiring);
+        let autoscaler = Autoscaler::new(Box::new(move |_| Arc::clone(&shared)), wiring);
         tokio::spawn(autoscaler.run());
-        Self { engine, table: nodes, orders, told, published, nodes: HashMap::new() }
+        Self { engine, table: nodes, orders, told, published, reload, nodes: HashMap::new() }
     }
 
     /// What the registry does: the table becomes nodes.
@@ -182,7 +180,13 @@ impl Rig {
                 since_ms: 0,
             })
         });
-        let backend = Backend { name: "api".into(), strategy: Strategy::default(), nodes: nodes.collect() };
+        let backend = Backend {
+            name: "api".into(),
+            strategy: Strategy::default(),
+            panics: false,
+            affinity: Affinity::default(),
+            nodes: nodes.collect(),
+        };
         let before = self.published.current();
         self.published.publish(Snapshot {
             backends: vec![Arc::new(backend)],
@@ -225,6 +229,14 @@ impl Rig {
     fn told(&self) -> String {
         self.told.try_iter().map(|event| format!("{}: {}\n", event.kind.name(), event.text)).collect()
     }
+}
+
+fn settings(command: &str, min: u32, max: u32) -> Settings {
+    let text = format!(
+        "routes: [{{ path: /*, backend: api }}]\nbackends: {{ api: {{ process: {{ command: [{command}, '{{port}}'] }}, \
+         scale: {{ min: {min}, max: {max} }} }} }}\n"
+    );
+    crate::config::parse(&text, "plimsoll.yaml", &|_| None).unwrap()
 }
 
 fn snapshot(settings: &Settings, backends: Vec<Arc<Backend>>) -> Snapshot {
@@ -335,4 +347,47 @@ async fn orders_are_checked() {
     assert_eq!(fault(rig.order(Wish::RemoveNode { node: "api/x".into() }).await), "no_such_node");
     assert!(rig.scale(None, Some(true)).await.unwrap().contains("paused"));
     assert!(rig.order(Wish::AddNode { backend: "api".into() }).await.is_ok());
+}
+
+#[tokio::test]
+async fn another_command_replaces_all_nodes_and_new_ones_serve_first() {
+    let mut rig = Rig::start(Arc::default(), 2, 4, false);
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let next = InForce { settings: Arc::new(settings("y", 2, 4)), reloaded_ms: None, last: None };
+    rig.reload.send_replace(next);
+    rig.wait("both are replaced", |rig| rig.engine.log().contains(&"remove u2".to_owned())).await;
+    let log = rig.engine.log();
+    let place = |what: &str| log.iter().position(|line| line == what).unwrap_or(usize::MAX);
+    let (first, second) = (place("stop u1").min(place("stop u2")), place("stop u1").max(place("stop u2")));
+    assert!(place("start u3") < first && place("start u4") < second, "{log:?}");
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    assert!(rig.told().contains("all nodes were replaced"));
+}
+
+#[tokio::test]
+async fn a_new_command_that_fails_stops_the_roll_and_the_old_nodes_go_on() {
+    let mut rig = Rig::start(Arc::default(), 1, 4, false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    rig.engine.with(|state| state.out_of_order = true);
+    let next = InForce { settings: Arc::new(settings("y", 1, 4)), reloaded_ms: None, last: None };
+    rig.reload.send_replace(next);
+    let mut told = String::new();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !told.contains("the roll has stopped") {
+        assert!(Instant::now() < deadline, "{told}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        told += &rig.told();
+    }
+    rig.wait("the old one serves", |rig| rig.calls() == [Call::Serving]).await;
+    assert_eq!(rig.engine.log(), ["start u1"]);
+}
+
+#[tokio::test]
+async fn a_backend_that_is_gone_drains_all_its_nodes() {
+    let mut rig = Rig::start(Arc::default(), 2, 4, false);
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let text = "routes: [{ path: /*, servers: [{ url: 'http://1.1.1.1' }] }]\n";
+    let other = crate::config::parse(text, "plimsoll.yaml", &|_| None).unwrap();
+    rig.reload.send_replace(InForce { settings: Arc::new(other), reloaded_ms: None, last: None });
+    rig.wait("none runs", |rig| rig.engine.running() == 0 && rig.calls().is_empty()).await;
 }
