@@ -20,14 +20,17 @@ pub(crate) const RAMP: Trace = Trace {
         100.0 + 1400.0 * ((t - 60.0) / 60.0).clamp(0.0, 1.0).min((240.0 - t) / 60.0).clamp(0.0, 1.0)
     },
 };
-/// A day in forty minutes, with gusts of half as much again for twenty seconds: clocks strike, and clients obey.
+/// A day in forty minutes.
 pub(crate) const DAILY: Trace = Trace {
     name: "daily wave",
     seconds: 2400,
-    rate: |t| {
-        let gust = if t % 200.0 >= 180.0 { 1.5 } else { 1.0 };
-        gust * (800.0 - 650.0 * (t / 2400.0 * std::f64::consts::TAU).cos())
-    },
+    rate: |t| 800.0 - 650.0 * (t / 2400.0 * std::f64::consts::TAU).cos(),
+};
+/// The same with gusts of half as much again for twenty seconds: clocks strike, and clients obey.
+pub(crate) const GUSTS: Trace = Trace {
+    name: "gusts",
+    seconds: 2400,
+    rate: |t| if t % 200.0 >= 180.0 { 1.5 * (DAILY.rate)(t) } else { (DAILY.rate)(t) },
 };
 pub(crate) const SPIKES: Trace =
     Trace { name: "spike train", seconds: 1200, rate: |t| if t % 150.0 >= 120.0 { 1200.0 } else { 200.0 } };

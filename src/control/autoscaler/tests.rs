@@ -135,11 +135,9 @@ struct Rig {
 impl Rig {
     fn start(engine: Arc<Memory>, min: u32, max: u32, dry_run: bool) -> Self {
         let settings = settings("x", min, max);
-        let fleet = settings.backends[0].fleet.as_deref().unwrap();
-        assert!(
-            matches!(fleet, FleetSettings::Process(ProcessSettings { command, .. }) if command[0] == "x")
-        );
         let published = Published::new(snapshot(&settings, Vec::new()));
+        let first = InForce { settings: Arc::new(settings), reloaded_ms: None, last: None };
+        let (reload, in_force) = watch::channel(first);
         let (table, nodes) = watch::channel(FleetTable::new());
         let (orders, received) = mpsc::channel(4);
         let (events, told) = events();
@@ -175,6 +173,7 @@ impl Rig {
             Some(Entry {
                 node: Arc::clone(known),
                 weight: 1,
+                effective: 1,
                 state,
                 reason: Arc::clone(&node.reason),
                 since_ms: 0,

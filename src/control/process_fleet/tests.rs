@@ -50,7 +50,12 @@ async fn one_that_does_not_end_by_itself_is_ended_after_its_grace() {
     let fleet = ProcessFleet::default();
     let mut changes = fleet.watch();
     let polite = start(&fleet, &["/bin/sleep", "60"]).await.unwrap();
-    assert!(fleet.stats(&polite.id).await.unwrap().memory_bytes > 0);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    // Nothing is counted yet for a process that has just begun.
+    while fleet.stats(&polite.id).await.unwrap().memory_bytes == 0 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     fleet.stop(&polite.id, Duration::from_secs(10)).await.unwrap();
     assert_eq!(next(&mut changes).await, Change::Unit(polite.id, Happening::Died(Some(143))));
     let deaf = start(&fleet, &["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"])
