@@ -3,7 +3,7 @@
 #
 #   scripts/bench.sh core [flags]      plimsoll beside nginx and HAProxy (--help lists the flags)
 #   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
-#   scripts/bench.sh micro [filter]    the decisions of a request, by criterion
+#   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
@@ -14,7 +14,7 @@ main() {
     case $name in
         core) core "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
-        micro) need_rust && exec cargo bench --locked --bench micro -- "$@" ;;
+        micro) micro "$@" ;;
         *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
     esac
 }
@@ -22,12 +22,22 @@ main() {
 core() {
     without_services need nginx nginx haproxy haproxy wrk wrk python3 python3
     if [[ " $* " != *" --peers-only "* && " $* " != *" --plimsoll "* && " $* " != *" --help "* ]]; then
-        need_rust
         need cc build-essential
+        need_rust
+        needs_met
         cargo build --locked --release --bin plimsoll
     fi
+    needs_met
     ulimit -n "$(ulimit -Hn)"
     exec python3 bench/scenarios/core.py "$@"
+}
+
+micro() {
+    need cc build-essential valgrind valgrind
+    need_rust
+    needs_met
+    cargo bench --locked --bench micro -- "$@"
+    cargo bench --locked --bench instructions -- "$@"
 }
 
 # Debian starts a daemon that it installs; a benchmark wants the program alone.

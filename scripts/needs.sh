@@ -1,5 +1,7 @@
 # Sourced by the other scripts: makes sure of the programs that they call.
-# As root on Debian, what is missing is installed; otherwise the script says what to install, and ends with 1.
+# As root on Debian, what is missing is installed; otherwise each of them says what to install, and `needs_met`, after the
+# last of them, ends the script with 1: whoever has to ask for a package wants to ask once.
+unmet=()
 
 # need PROGRAM PACKAGE [PROGRAM PACKAGE ...]
 need() {
@@ -10,8 +12,8 @@ need() {
     done
     ((${#missing[@]} == 0)) && return
     if ((EUID != 0)) || ! has apt-get; then
-        echo "missing: please install ${missing[*]} (on Debian: sudo apt-get install ${missing[*]}), then run this again" >&2
-        exit 1
+        unmet+=("sudo apt-get install ${missing[*]}")
+        return
     fi
     echo "installing ${missing[*]}"
     apt-get -qq update
@@ -26,12 +28,14 @@ need_rust() {
     if ! has cargo; then
         local recipe="curl -fsS https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy -c rustfmt"
         if ((EUID != 0)); then
-            echo "missing: Rust $wanted or newer; please run: $recipe" >&2
-            exit 1
+            unmet+=("$recipe    # Rust $wanted or newer")
+            return
         fi
         echo "installing Rust"
         need curl curl
-        bash -o pipefail -c "$recipe"
+        # A bare Debian has no certificates either, and curl only recommends them.
+        [[ -e /etc/ssl/certs/ca-certificates.crt ]] || apt-get -qq install -y ca-certificates >/dev/null
+        bash -o pipefail -c "$recipe" || { echo "Rust could not be installed: please install $wanted or newer" >&2; exit 1; }
     fi
     found=$(cargo --version | cut -d' ' -f2)
     if [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n1) != "$wanted" ]]; then
@@ -42,6 +46,14 @@ need_rust() {
         has rustup || { echo "missing: please install clippy and rustfmt beside cargo $found" >&2; exit 1; }
         rustup component add clippy rustfmt
     fi
+}
+
+# needs_met: what is missing and could not be installed from here ends the script.
+needs_met() {
+    ((${#unmet[@]} == 0)) && return
+    echo "something is missing. Please run, and then this again:" >&2
+    printf '    %s\n' "${unmet[@]}" >&2
+    exit 1
 }
 
 # need_cargo SUBCOMMAND: a program of crates.io that cargo runs.

@@ -22,8 +22,9 @@ trap 'rm -rf "$logs"' EXIT
 
 main() {
     read_flags "$@"
-    need_rust
     need cc build-essential curl curl python3 python3
+    need_rust
+    needs_met
     # Tests hold thousands of connections open.
     ulimit -n "$(ulimit -Hn)"
     # Colours would stand between the words that are counted.
@@ -95,7 +96,7 @@ step_docs() {
 # Sanitizers need a nightly compiler. Without one the coverage-guided fuzzing itself still works on stable, with the
 # sanitizer left out: our own code is safe Rust, and panics, hangs and broken assertions are found as well.
 step_fuzz() {
-    local run=(cargo fuzz run) options=() target
+    local run=(cargo fuzz run) options=() broken=() target
     need_cargo fuzz || return
     if cargo +nightly --version >/dev/null 2>&1; then
         run=(cargo +nightly fuzz run)
@@ -107,9 +108,13 @@ step_fuzz() {
     [[ -d fuzz/fuzz_targets ]] || { echo "there are no targets in fuzz/fuzz_targets"; return 1; }
     for target in fuzz/fuzz_targets/*.rs; do
         target=$(basename "$target" .rs)
+        mkdir -p "fuzz/corpus/$target"
         echo "fuzzing $target for $fuzz_seconds seconds"
-        "${run[@]}" "${options[@]}" "$target" -- -max_total_time="$fuzz_seconds" -timeout=10 -verbosity=0 || return
+        # What one target finds must not keep the others from looking.
+        "${run[@]}" "${options[@]}" "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+            -max_total_time="$fuzz_seconds" -timeout=10 -verbosity=0 || broken+=("$target")
     done
+    ((${#broken[@]} == 0)) || { echo "found something: ${broken[*]} (the input is in fuzz/artifacts)"; return 1; }
 }
 
 # Runs a step in a process of its own, shows its output as it comes, and counts the tests in it.

@@ -62,11 +62,9 @@ pub fn parse(
     name: &str,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, Problems> {
-    // A byte order mark is no part of YAML's content, and would shift every column of the first line.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let source = Arc::new(Source::new(name, text));
     let mut findings = fit::Findings::default();
-    let mut root = match tree::read(text, &mut findings.problems) {
+    let mut root = match tree::read(&source.text, &mut findings.problems) {
         Ok(root) => root,
         Err(problem) => {
             findings.problems.push(problem);

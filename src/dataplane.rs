@@ -8,6 +8,7 @@ mod buffers;
 mod http_session;
 mod listener;
 mod parking;
+mod queue;
 mod socket;
 mod splice;
 mod stats;

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod balance;
 pub mod client;
+pub mod concurrency;
 pub mod fault;
 pub mod health;
 pub mod http1;
@@ -13,6 +14,9 @@ pub mod limits;
 pub mod message;
 pub mod outlier;
 pub mod path;
+pub mod queue;
+pub mod rate_limit;
+pub mod retry;
 pub mod route;
 pub mod scale;
 pub mod slow_start;

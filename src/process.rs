@@ -270,7 +270,7 @@ async fn drain(grace: Duration, meeting: &mut Meeting, signals: &mut Signals, ru
 fn configuration(in_force: &InForce) -> Configuration {
     Configuration {
         settings: Arc::clone(&in_force.settings),
-        hash: config_hash(in_force.settings.source.text.as_bytes()),
+        hash: config_hash(&in_force.settings.source.bytes()),
         reloaded_ms: in_force.reloaded_ms,
         last_reload: in_force.last.clone(),
     }

@@ -1,5 +1,6 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
+pub mod adaptive;
 pub mod clock;
 pub mod conduct;
 pub mod event;
@@ -8,7 +9,10 @@ pub mod mailbox;
 pub mod memory;
 pub mod node;
 pub mod order;
+pub mod queue;
+pub mod rate_table;
 pub mod reload;
 pub mod report;
+pub mod route_gate;
 pub mod run_state;
 pub mod snapshot;

@@ -1,15 +1,14 @@
 //! Picking a node among 3, 100 and 1,000, all usable and evenly loaded: the most expensive case of a full scan.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
-use plimsoll::logic::balance::table::HashTable;
-use plimsoll::logic::balance::{Ask, Balancer, Nodes, Strategy};
-use plimsoll::logic::latency::{Reading, Sample};
+use plimsoll::logic::balance::{Ask, Balancer, Strategy};
+use plimsoll::logic::latency::Sample;
 use plimsoll::shared::clock;
-use plimsoll::shared::node::{Node, NodeAddress, Origin};
+
+use crate::even::Even;
 
 /// Every strategy, on nodes as the workers have them: with atomics on lines of their own.
 pub(crate) fn every_strategy(criterion: &mut Criterion) {
@@ -41,61 +40,4 @@ pub(crate) fn sample(criterion: &mut Criterion) {
             nodes.nodes[0].sample(black_box(Sample::Answered(1_200)), now_us);
         });
     });
-}
-
-/// Nodes with four requests each.
-struct Even {
-    nodes: Vec<Arc<Node>>,
-    table: Option<HashTable>,
-}
-
-impl Even {
-    fn new(size: usize) -> Self {
-        let node = |number: usize| {
-            let address = NodeAddress::Unresolved(format!("node-{number}:80").into());
-            let node = Arc::new(Node::new("bench".into(), address, Origin::Static));
-            (0..4).for_each(|_| node.begin());
-            node.sample(Sample::Answered(1_000), clock::micros(Instant::now()));
-            node.set_cpu(0.5, Instant::now());
-            node
-        };
-        let nodes: Vec<_> = (0..size).map(node).collect();
-        let weighed: Vec<_> = nodes.iter().map(|node| (&*node.id, 1)).collect();
-        let table = HashTable::new(&weighed);
-        Self { nodes, table }
-    }
-}
-
-impl Nodes for Even {
-    fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    fn weight(&self, _at: usize) -> u32 {
-        1
-    }
-
-    fn weight_max(&self) -> u32 {
-        1
-    }
-
-    fn in_flight(&self, at: usize) -> u32 {
-        self.nodes[at].in_flight()
-    }
-
-    fn usable(&self, _at: usize) -> bool {
-        true
-    }
-
-    fn reading(&self, at: usize, now_us: u64) -> Reading {
-        self.nodes[at].reading(now_us)
-    }
-
-    fn cpu(&self, at: usize, now_us: u64) -> Option<f64> {
-        self.nodes[at].cpu(now_us)
-    }
-
-    fn table(&self) -> Option<&HashTable> {
-        self.table.as_ref()
-    }
 }

@@ -41,6 +41,8 @@ fn numbered(number: usize) -> Route {
         request_edits: Edits::default(),
         response_edits: Edits::default(),
         timeouts: Timeouts::default(),
+        rate_limit: None,
+        in_flight_max: None,
         limits: MessageLimits::default(),
     }
 }

@@ -6,8 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/needs.sh
 
 need wrk wrk python3 python3
-need_rust
 need cc build-essential
+need_rust
+needs_met
 nice cargo build --locked --release -p loadgen --bin loadgen
 # oha is a peer where it can be had: it takes some minutes to build.
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"

@@ -6,6 +6,7 @@
 mod backends;
 mod fleet;
 mod health;
+mod limits;
 mod listeners;
 mod place;
 mod process;

@@ -25,7 +25,7 @@ pub fn quick(listen: &[String], to: &[String]) -> Result<Settings, Problems> {
         line.read("--listen", listen, Bind::read).into_iter().map(|bind| bind.0).collect();
     let servers: Vec<Server> = line.read("--to", to, server).into_iter().collect();
     line.check_counts(binds.len(), servers.len());
-    let source = Arc::new(Source::new("command line", line.text));
+    let source = Arc::new(Source::new("command line", &line.text));
     if !line.problems.is_empty() {
         return Err(Problems::new(source, line.problems));
     }
@@ -42,7 +42,7 @@ pub fn quick_admin(text: &str) -> Result<Option<Admin>, Problems> {
     }
     let mut line = CommandLine::default();
     let binds = line.read("--admin", &[text.to_owned()], Bind::read);
-    let source = Arc::new(Source::new("command line", line.text));
+    let source = Arc::new(Source::new("command line", &line.text));
     match (binds.as_slice(), line.problems) {
         ([Bind(BindAddress::Tcp(bind))], _) if bind.ip().is_loopback() => {
             Ok(Some(Admin { bind: *bind, ..default_admin() }))
@@ -122,7 +122,7 @@ fn server(text: &str) -> Result<Server, Trouble> {
         return Err(Trouble::new("servers are reached by http in this version")
             .help("write `host:port` or `unix:/path`"));
     }
-    ServerUrl::read(&full).map(|url| Server { host: url.host, weight: 1 })
+    ServerUrl::read(&full).map(|url| Server { host: url.host, weight: 1, in_flight_max: None })
 }
 
 fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) -> Settings {
@@ -137,6 +137,8 @@ fn settings(binds: Vec<BindAddress>, servers: Vec<Server>, source: Arc<Source>) 
         request_edits: Edits::default(),
         response_edits: Edits::default(),
         timeouts: Timeouts::default(),
+        rate_limit: None,
+        in_flight_max: None,
         limits: MessageLimits::default(),
     };
     Settings {

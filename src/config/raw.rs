@@ -14,9 +14,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 
 pub(super) use backend::{
-    Backend, BackendKeys, Docker, Health, Hold, Outlier, Process, Pull, Reach, Sticky, Strategy, Target,
+    Backend, BackendKeys, Docker, Health, Hold, Outlier, Process, Pull, Queue, Reach, Retry, Sticky,
+    Strategy, Target,
 };
-pub(super) use route::{Edits, Redirect, Respond, Route};
+pub(super) use route::{Edits, RateLimit, Redirect, Respond, Route};
 
 use super::leaf::address::{AdminBind, Bind, Cidr};
 use super::leaf::amount::{BodyLimit, Size, Span, Workers};

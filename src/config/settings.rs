@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +15,12 @@ use super::source::Source;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
+use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::health::Patience;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::outlier::Policy;
+use crate::logic::queue::QueueSettings;
+use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
 use crate::logic::scale::ScaleSettings;
 
@@ -148,6 +151,12 @@ pub struct BackendSettings {
     pub slow_start: Duration,
     /// Below this share of nodes that pass, all are used; in hundredths of a percent.
     pub panic_threshold: u32,
+    /// What is tried again.
+    pub retry: RetryPolicy,
+    /// Where requests wait, where a server has a limit.
+    pub queue: QueueSettings,
+    /// Between which bounds the servers' limits are found out; `None` where they are not.
+    pub adaptive: Option<AdaptiveSettings>,
     /// What starts and stops its nodes.
     pub fleet: Option<Arc<FleetSettings>>,
     /// How many nodes its fleet has.
@@ -166,6 +175,9 @@ impl BackendSettings {
             outlier: None,
             slow_start: Duration::ZERO,
             panic_threshold: PANIC_THRESHOLD_DEFAULT,
+            retry: RetryPolicy::OFF,
+            queue: QueueSettings::default(),
+            adaptive: None,
             fleet: None,
             scale: ScaleSettings::default(),
         }
@@ -303,6 +315,8 @@ pub struct Server {
     pub host: ServerHost,
     /// Its weight, `1..=WEIGHT_MAX`.
     pub weight: u32,
+    /// Requests that it may have in flight; `None` is no limit.
+    pub in_flight_max: Option<NonZeroU32>,
 }
 
 /// Where a server is.

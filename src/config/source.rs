@@ -2,13 +2,18 @@
 
 use std::ops::Range;
 
+/// U+FEFF, which some editors write at the start of a file.
+const MARK: &str = "\u{feff}";
+
 /// A file, or what stands for one, by the name that messages call it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Source {
     /// As the operator wrote it, e.g. `plimsoll.yaml`.
     pub name: String,
-    /// All of it.
+    /// All of it, but for a byte order mark.
     pub text: String,
+    /// Did one stand before it?
+    marked: bool,
     /// Where each line begins.
     line_starts: Vec<usize>,
 }
@@ -23,12 +28,19 @@ pub struct Position {
 }
 
 impl Source {
-    /// A text by its name.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        let text = text.into();
+    /// A text by its name. A byte order mark is no part of YAML's content, and would shift every column of the first line.
+    pub fn new(name: impl Into<String>, text: &str) -> Self {
+        let (text, marked) = text.strip_prefix(MARK).map_or((text, false), |rest| (rest, true));
+        let text = text.to_owned();
         let line_starts =
             std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
-        Self { name: name.into(), line_starts: line_starts.collect(), text }
+        Self { name: name.into(), line_starts: line_starts.collect(), text, marked }
+    }
+
+    /// The bytes of the file, mark and all: what a fingerprint is taken of, so that it is the one that `sha256sum` prints.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mark = if self.marked { MARK } else { "" };
+        [mark, &self.text].concat().into_bytes()
     }
 
     /// Where a byte stands.
@@ -60,5 +72,19 @@ impl Source {
         }
         let trimmed = self.text[start..end].trim_end().len();
         start..start + trimmed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_moves_no_column_and_is_in_the_bytes() {
+        let source = Source::new("a.yaml", "\u{feff}a: b\n");
+        assert_eq!(source.text, "a: b\n");
+        assert_eq!(source.position(3), Position { line: 1, column: 4 });
+        assert_eq!(source.bytes(), b"\xef\xbb\xbfa: b\n");
+        assert_eq!(Source::new("a.yaml", "a: b\n").bytes(), b"a: b\n");
     }
 }

@@ -82,8 +82,6 @@ pub struct Wiring {
 
 /// Signals of a backend that do not stand in its nodes' counters.
 pub trait Signals: Send + Sync {
-    /// Requests that wait for a node now.
-    fn waiting(&self, backend: &str) -> u32;
     /// The time within which 99 of 100 requests of the last seconds were answered.
     fn p99(&self, backend: &str) -> Option<Duration>;
 }

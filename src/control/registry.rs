@@ -7,6 +7,7 @@
 
 mod affinity;
 mod build;
+mod gates;
 mod group;
 mod member;
 mod orders;
@@ -36,6 +37,8 @@ use crate::shared::snapshot::{Published, Snapshot};
 pub struct Registry {
     settings: Arc<Settings>,
     version: u64,
+    /// The limits of the routes, as they were published.
+    gates: gates::Gates,
     generation: u64,
     names: Names,
     /// By `BackendIndex`.
@@ -82,6 +85,7 @@ impl Registry {
         let (results, probed) = mpsc::channel(PROBE_RESULTS_MAX);
         let mut registry = Self {
             version: 0,
+            gates: gates::Gates::new(),
             generation: 1,
             names: Names::new(resolver),
             groups: Vec::new(),
@@ -200,7 +204,8 @@ impl Registry {
         self.version += 1;
         let now_ms = now_ms();
         let backends = self.groups.iter_mut().map(|group| group.publish(now_ms, events)).collect();
-        build::snapshot(&self.settings, backends, self.version, self.generation)
+        self.gates = gates::gates(&self.settings.routes, &self.gates);
+        build::snapshot(&self.settings, self.gates.clone(), backends, self.version, self.generation)
     }
 }
 

@@ -10,10 +10,13 @@
 
 mod answer;
 mod forward;
+mod gate;
 mod outcome;
 mod peer;
+mod place;
 mod prepare;
 mod relay;
+mod retry;
 mod tunnel;
 mod upload;
 

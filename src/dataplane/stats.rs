@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Sender, TrySendError};
 
+use super::queue::Queues;
 use super::upstream::LocalNode;
 use crate::shared::report::{
     Durations, ListenerCounts, NodeCounts, Report, RouteCounts, Totals, new_durations,
@@ -106,7 +107,7 @@ impl Stats {
     }
 
     /// Hands everything over. Never waits: where the channel is full, the counts stay for the next time.
-    pub(crate) fn report(&self, ticket: u64, nodes: &[std::rc::Rc<LocalNode>]) {
+    pub(crate) fn report(&self, ticket: u64, nodes: &[std::rc::Rc<LocalNode>], queues: &Queues) {
         if self.reports.is_full() {
             self.total(|totals| totals.reports_dropped += 1);
             return;
@@ -116,6 +117,7 @@ impl Stats {
             ticket,
             routes: self.take_routes(),
             nodes: nodes.iter().filter_map(|node| take_node(node)).collect(),
+            queues: queues.take_waits(),
             listeners: self.listeners.iter().map(take_connections).collect(),
             totals: self.totals.take(),
         };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::buffers::{Buf, Size};
+use super::queue::LocalQueue;
 use super::socket::Socket;
 use super::timers::{Cut, Ms, Timer, Watch, to_ms};
 use crate::logic::limits::{UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
@@ -111,6 +112,12 @@ impl LocalNode {
         change(self.durations.borrow_mut().get_or_insert_with(|| (new_durations(), new_durations())));
     }
 
+    /// Is there something for [`LocalNode::take_durations`] to take?
+    pub(crate) fn has_durations(&self) -> bool {
+        let durations = self.durations.borrow();
+        durations.as_ref().is_some_and(|(all, connects)| !all.is_empty() || !connects.is_empty())
+    }
+
     /// What was recorded since the last call.
     pub(crate) fn take_durations(&self) -> Option<(Durations, Durations)> {
         let mut durations = self.durations.borrow_mut();
@@ -126,16 +133,35 @@ pub(crate) struct InFlight {
     /// It tries out whether an ejected node is well again, and nothing has come of it yet.
     trial: Cell<bool>,
     watch: Watch,
+    /// Where its place goes when it ends; `None` where the backend has no limits.
+    queue: Option<Rc<LocalQueue>>,
+    /// Where the node's limit is found out: when the request began, and with how many in flight.
+    began: Option<(Instant, u32)>,
 }
 
 impl InFlight {
     /// `timer`: the session's, which passes at once where the node is taken down.
     pub(crate) fn begin(node: &Rc<LocalNode>, timer: &Timer) -> Self {
         node.node.begin();
+        Self::new(node, timer)
+    }
+
+    /// On a place that was claimed.
+    pub(crate) fn on_place(node: &Rc<LocalNode>, queue: &Rc<LocalQueue>, timer: &Timer) -> Self {
+        node.node.count_request();
+        let mut this = Self::new(node, timer);
+        this.began = node.node.adaptive().map(|_| (Instant::now(), node.node.in_flight()));
+        this.queue = Some(Rc::clone(queue));
+        this
+    }
+
+    fn new(node: &Rc<LocalNode>, timer: &Timer) -> Self {
         Self {
             trial: Cell::new(node.node.conduct.try_out()),
             watch: timer.watch(&node.cut),
             node: Rc::clone(node),
+            queue: None,
+            began: None,
         }
     }
 
@@ -161,11 +187,32 @@ impl InFlight {
             self.node.node.conduct.good(self.trial.take());
         }
     }
+
+    /// A response with this status has begun.
+    pub(crate) fn responded(&self, status: u16) {
+        // A failure says nothing of how much a node can do: it may fail in no time.
+        if let Some(((began, in_flight), adaptive)) = self.began.zip(self.node.node.adaptive())
+            && status < 500
+        {
+            let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            adaptive.answered(took_us, in_flight);
+        }
+    }
+
+    /// The node took no connection. Its place is free, but handed to nobody: those who wait would run into the same
+    /// wall, one after the other, as fast as it refuses.
+    pub(crate) fn refused(mut self) {
+        // Without the queue it ends as any other.
+        self.queue = None;
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.node.node.end();
+        match &self.queue {
+            None => self.node.node.end(),
+            Some(queue) => queue.hand_on(Arc::clone(&self.node.node)),
+        }
         if self.trial.get() {
             self.node.node.conduct.undecided();
         }

@@ -1,31 +1,46 @@
 //! A worker's own view of the published snapshot: the same nodes, with this worker's pools and strategies beside them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::queue::{LocalQueue, Queues};
 use super::stats::{Labels, SeriesKey, Stats};
-use super::upstream::LocalNode;
+use super::timers::Timer;
+use super::upstream::{InFlight, LocalNode};
 use crate::logic::balance::key::HashKey;
 use crate::logic::balance::table::HashTable;
 use crate::logic::balance::{Ask, Balancer, Nodes, Strategy};
 use crate::logic::latency::Reading;
 use crate::logic::message::RequestHead;
+use crate::logic::retry::{RetryBudget, RetryPolicy};
 use crate::logic::route::{BackendIndex, RouteIndex};
 use crate::shared::clock;
-use crate::shared::node::NodeState;
+use crate::shared::node::{Node, NodeState};
 use crate::shared::snapshot::{Backend, Snapshot};
 
 /// One snapshot as one worker sees it. A request keeps the one that it began with.
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
     backends: Vec<LocalBackend>,
+    /// Nodes of earlier snapshots that requests may still be in flight on: what they count is yet to be reported.
+    departed: RefCell<Vec<Rc<LocalNode>>>,
     /// The series of each pair of listener and route, once it is known.
     series: Vec<Cell<Option<SeriesKey>>>,
     /// Routes, and one for requests that took none.
     routes: usize,
+}
+
+/// What came of looking for a node.
+pub(crate) enum Taken {
+    /// A request is in flight on this one.
+    Node(u16, InFlight),
+    /// Every node that may be used is at its limit, or others have waited longer.
+    Busy(Rc<LocalQueue>),
+    /// There is none that may be used.
+    Nobody,
 }
 
 /// One backend as one worker sees it.
@@ -34,29 +49,63 @@ pub(crate) struct LocalBackend {
     strategy: Strategy,
     balancer: Rc<RefCell<Balancer>>,
     weight_max: u32,
+    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    pub(crate) queue: Option<Rc<LocalQueue>>,
+    budget: Rc<RefCell<RetryBudget>>,
     pub(crate) nodes: Vec<Rc<LocalNode>>,
 }
 
 impl View {
     /// Builds the view of `snapshot`. Nodes and strategies that `before` had are carried over, with their pools.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, before: Option<&View>, worker: usize) -> Self {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        before: Option<&View>,
+        worker: usize,
+        queues: &Queues,
+    ) -> Self {
         let backends = snapshot
             .backends
             .iter()
-            .map(|shared| LocalBackend::new(Arc::clone(shared), before, worker))
-            .collect();
+            .map(|shared| LocalBackend::new(Arc::clone(shared), before, worker, queues))
+            .collect::<Vec<_>>();
+        let departed = RefCell::new(before.map_or_else(Vec::new, |before| before.departed_from(&backends)));
         let routes = snapshot.routes.iter().count() + 1;
         let series = vec![Cell::new(None); snapshot.listeners.len() * routes];
-        Self { backends, series, routes, snapshot }
+        Self { backends, departed, series, routes, snapshot }
     }
 
     pub(crate) fn backend(&self, index: BackendIndex) -> &LocalBackend {
         &self.backends[usize::from(index.0)]
     }
 
+    /// Backends whose nodes have limits.
+    pub(crate) fn limited(&self) -> impl Iterator<Item = &LocalBackend> {
+        self.backends.iter().filter(|backend| backend.queue.is_some())
+    }
+
     /// All nodes of all backends.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Rc<LocalNode>> {
         self.backends.iter().flat_map(|backend| &backend.nodes)
+    }
+
+    /// The nodes that may have something to report: all of [`View::nodes`], and those that left while requests were in
+    /// flight on them.
+    pub(crate) fn counted(&self) -> Vec<Rc<LocalNode>> {
+        self.nodes().chain(self.departed.borrow().iter()).cloned().collect()
+    }
+
+    /// Lets go of nodes that left, and that nobody can count on any more.
+    pub(crate) fn forget_departed(&self) {
+        self.departed.borrow_mut().retain(|node| Rc::strong_count(node) > 1 || node.has_durations());
+    }
+
+    /// Those of this view's nodes that are not among `backends`.
+    fn departed_from(&self, backends: &[LocalBackend]) -> Vec<Rc<LocalNode>> {
+        let stays = |node: &Rc<LocalNode>| {
+            backends.iter().flat_map(|backend| &backend.nodes).any(|other| Rc::ptr_eq(other, node))
+        };
+        let earlier = self.departed.borrow();
+        self.nodes().chain(earlier.iter()).filter(|node| !stays(node)).cloned().collect()
     }
 
     /// Where requests of this listener and route are counted.
@@ -92,7 +141,7 @@ impl View {
 }
 
 impl LocalBackend {
-    fn new(shared: Arc<Backend>, before: Option<&View>, worker: usize) -> Self {
+    fn new(shared: Arc<Backend>, before: Option<&View>, worker: usize, queues: &Queues) -> Self {
         let old =
             before.and_then(|view| view.backends.iter().find(|backend| backend.shared.name == shared.name));
         let kept = old.filter(|old| old.strategy == shared.strategy);
@@ -113,7 +162,9 @@ impl LocalBackend {
             .inspect(|node| node.measured.set(shared.strategy.measures()))
             .collect();
         let weight_max = shared.nodes.iter().map(|entry| entry.weight).max().unwrap_or(1);
-        Self { strategy: shared.strategy, shared, balancer, weight_max, nodes }
+        let queue = shared.queue.as_ref().map(|queue| queues.local(queue));
+        let budget = old.map_or_else(Rc::default, |old| Rc::clone(&old.budget));
+        Self { strategy: shared.strategy, shared, balancer, weight_max, queue, budget, nodes }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -132,14 +183,69 @@ impl LocalBackend {
         Tie { key, named, picked: None }
     }
 
-    /// The node for a request that was not sent to any of `tried` yet, and came at `now`.
-    pub(crate) fn pick(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant) -> Option<u16> {
-        let untried = Untried { backend: self, tried };
+    pub(crate) fn retry(&self) -> &RetryPolicy {
+        &self.shared.retry
+    }
+
+    pub(crate) fn budget(&self) -> RefMut<'_, RetryBudget> {
+        self.budget.borrow_mut()
+    }
+
+    /// A node for a request that was not sent to any of `tried` yet, and came at `now`.
+    pub(crate) fn take(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant, timer: &Timer) -> Taken {
+        let Some(queue) = &self.queue else {
+            let picked = self.pick(tie, &Untried { backend: self, tried, with_room: false }, draw, now);
+            let begin = |at| Taken::Node(at, InFlight::begin(&self.nodes[usize::from(at)], timer));
+            return picked.map_or(Taken::Nobody, begin);
+        };
+        // Nobody gets past those who wait.
+        if queue.shared.waiting() == 0
+            && let Some(at) = self.claim(tie, tried, draw, now)
+        {
+            return Taken::Node(at, InFlight::on_place(&self.nodes[usize::from(at)], queue, timer));
+        }
+        if self.has_other(tried) { Taken::Busy(Rc::clone(queue)) } else { Taken::Nobody }
+    }
+
+    /// Is there a node beside these that may be used, be it at its limit or not?
+    pub(crate) fn has_other(&self, tried: &[u16]) -> bool {
+        let untried = Untried { backend: self, tried, with_room: false };
+        (0..untried.len()).any(|at| untried.usable(at))
+    }
+
+    /// Brings together places that are free and requests that wait, for as long as there are both.
+    pub(crate) fn settle(&self, mut draw: impl FnMut() -> u64) {
+        let Some(queue) = &self.queue else { return };
+        while queue.shared.has_open() {
+            // Whoever has waited takes any place: nothing ties it any more.
+            let Some(at) = self.claim(&mut Tie::default(), &[], draw(), Instant::now()) else { return };
+            queue.hand_on(Arc::clone(&self.nodes[usize::from(at)].node));
+        }
+    }
+
+    /// This worker's knowledge of a node, and its place in this backend.
+    pub(crate) fn find(&self, node: &Arc<Node>) -> Option<(u16, &Rc<LocalNode>)> {
+        let at = self.nodes.iter().position(|local| Arc::ptr_eq(&local.node, node))?;
+        Some((u16::try_from(at).ok()?, &self.nodes[at]))
+    }
+
+    /// A place on a node that has room.
+    fn claim(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant) -> Option<u16> {
+        loop {
+            let at = self.pick(tie, &Untried { backend: self, tried, with_room: true }, draw, now)?;
+            // Another worker may have taken the last one since it was looked at.
+            if self.nodes[usize::from(at)].node.claim() {
+                return Some(at);
+            }
+        }
+    }
+
+    fn pick(&self, tie: &mut Tie, untried: &Untried<'_>, draw: u64, now: Instant) -> Option<u16> {
         tie.picked = match tie.named {
             Some(named) if untried.usable(usize::from(named)) => Some(named),
             _ => {
                 let ask = Ask { draw, key: tie.key, now_us: clock::micros(now) };
-                let picked = self.balancer.borrow_mut().pick(&untried, &ask);
+                let picked = self.balancer.borrow_mut().pick(untried, &ask);
                 picked.and_then(|picked| u16::try_from(picked).ok())
             }
         };
@@ -157,7 +263,7 @@ impl LocalBackend {
 }
 
 /// What ties one request to a node. Places are those of the view that the request began with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Default, Debug, Clone, Copy)]
 pub(crate) struct Tie {
     key: Option<u64>,
     /// The node that its cookie names.
@@ -170,6 +276,8 @@ pub(crate) struct Tie {
 struct Untried<'a> {
     backend: &'a LocalBackend,
     tried: &'a [u16],
+    /// And but for those that are at their limit?
+    with_room: bool,
 }
 
 impl Nodes for Untried<'_> {
@@ -211,6 +319,78 @@ impl Nodes for Untried<'_> {
             NodeState::Unhealthy | NodeState::Warming => self.backend.shared.panics,
             NodeState::Starting | NodeState::Draining | NodeState::Down => false,
         };
-        takes && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
+        takes
+            && (!self.with_room || self.backend.nodes[at].node.has_room())
+            && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::logic::limits::{MessageLimits, Timeouts};
+    use crate::shared::node::{Node, NodeAddress, Origin};
+    use crate::shared::snapshot::{Affinity, Entry};
+
+    fn snapshot(nodes: &[&Arc<Node>]) -> Arc<Snapshot> {
+        let entry = |node: &&Arc<Node>| Entry {
+            node: Arc::clone(node),
+            weight: 1,
+            effective: 1,
+            in_flight_max: None,
+            state: NodeState::Serving,
+            reason: "".into(),
+            since_ms: 0,
+        };
+        let nodes = nodes.iter().map(entry).collect();
+        Arc::new(Snapshot {
+            version: 1,
+            generation: 1,
+            limits: MessageLimits::default(),
+            timeouts: Timeouts::default(),
+            trusted_proxies: Vec::new(),
+            access_log: None,
+            listeners: Vec::new(),
+            routes: Arc::default(),
+            gates: Vec::new(),
+            backends: vec![Arc::new(Backend {
+                name: "api".into(),
+                strategy: Strategy::RoundRobin,
+                panics: false,
+                affinity: Affinity::default(),
+                retry: RetryPolicy::OFF,
+                queue: None,
+                adaptive: None,
+                nodes,
+            })],
+        })
+    }
+
+    fn node(port: u16) -> Arc<Node> {
+        let address = NodeAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+        Arc::new(Node::new("api".into(), address, Origin::Static))
+    }
+
+    #[test]
+    fn a_node_that_left_is_counted_until_its_last_request_is_reported() {
+        let (stays, leaves) = (node(1), node(2));
+        let queues = crate::dataplane::queue::Queues::new(0, Vec::new());
+        let before = View::new(snapshot(&[&stays, &leaves]), None, 0, &queues);
+        let in_flight = Rc::clone(&before.backends[0].nodes[1]);
+        let between = View::new(snapshot(&[&stays]), Some(&before), 0, &queues);
+        let view = View::new(snapshot(&[&stays]), Some(&between), 0, &queues);
+        drop((before, between));
+        view.forget_departed();
+        assert_eq!(view.counted().len(), 2);
+        in_flight.record(1);
+        drop(in_flight);
+        view.forget_departed();
+        let counted = view.counted();
+        assert!(counted[1].take_durations().is_some_and(|(durations, _)| durations.len() == 1));
+        drop(counted);
+        view.forget_departed();
+        assert_eq!(view.counted().len(), 1);
     }
 }

@@ -15,6 +15,7 @@ use super::access::LogSink;
 use super::driver::{Choice, Driver, Wanted};
 use super::http_session::Arrival;
 use super::parking::Parking;
+use super::queue::Queues;
 use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
@@ -147,6 +148,9 @@ async fn obey(worker: Rc<Worker>, inbox: Inbox) -> io::Result<()> {
         while let Some(command) = inbox.next() {
             worker.obey(command);
         }
+        while let Some(grant) = inbox.next_grant() {
+            worker.queues.deliver(grant);
+        }
     }
 }
 
@@ -164,6 +168,7 @@ pub(crate) struct Worker {
     view: RefCell<Rc<View>>,
     pub(crate) timers: Rc<Timers>,
     pub(crate) stats: Stats,
+    pub(crate) queues: Rc<Queues>,
     pub(crate) parking: Parking,
     pub(crate) log: LogSink,
     /// Where heads are composed before they are put into a buffer; empty between uses.
@@ -200,13 +205,15 @@ impl Worker {
     ) -> io::Result<Self> {
         let snapshot = Arc::clone(reader.load());
         let stats = Stats::new(index, reports, &snapshot.listeners);
-        let view = View::new(snapshot, None, index);
+        let queues = Queues::new(index, workers.clone());
+        let view = View::new(snapshot, None, index, &queues);
         Ok(Self {
             index,
             reader: RefCell::new(reader),
             view: RefCell::new(Rc::new(view)),
             timers: Timers::new(),
             stats,
+            queues,
             parking: Parking::new()?,
             log: LogSink::new(log),
             scratch: RefCell::new(Vec::with_capacity(HEAD_BYTES_CEILING)),
@@ -228,7 +235,7 @@ impl Worker {
         let newest = reader.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.snapshot) {
-            *view = Rc::new(View::new(Arc::clone(newest), Some(&view), self.index));
+            *view = Rc::new(View::new(Arc::clone(newest), Some(&view), self.index, &self.queues));
         }
         Rc::clone(&view)
     }
@@ -364,8 +371,9 @@ impl Worker {
     }
 
     fn report(&self, ticket: u64) {
-        let nodes: Vec<_> = self.view().nodes().cloned().collect();
-        self.stats.report(ticket, &nodes);
+        let view = self.view();
+        self.stats.report(ticket, &view.counted(), &self.queues);
+        view.forget_departed();
     }
 
     fn flush_log(&self) {
@@ -391,6 +399,8 @@ impl Worker {
                 if view.nodes().any(|node| node.cut.get() && node.node.in_flight() > 0) {
                     self.timers.wake_all();
                 }
+                // Places come from elsewhere than from requests that end: a node that is new, or serves again.
+                view.limited().for_each(|backend| backend.settle(|| self.draw()));
             }
             if elapsed < HOUSEKEEPING {
                 continue;
@@ -398,6 +408,7 @@ impl Worker {
             elapsed = Duration::ZERO;
             self.report(0);
             self.parking.expire(now);
+            self.queues.tidy();
             buffers::trim();
             splice::trim();
             memory.give_back(self.sessions.get());

@@ -79,6 +79,8 @@ faults! {
     NoHealthyNode => 503, "no_healthy_node", Operator, "No node of the backend is able to serve.";
     /// All nodes are at their limit and the queue is full.
     QueueFull => 503, "queue_full", Operator, "All nodes are busy and the queue is full.";
+    /// As many requests of the route are in flight as may be.
+    RouteFull => 503, "route_full", Operator, "As many requests of this route are in flight as it allows.";
     /// A place in the queue was not enough.
     QueueTimeout => 503, "queue_timeout", Operator, "All nodes stayed busy for too long.";
     /// The balancer is shutting down.
@@ -104,6 +106,7 @@ impl Fault {
                 | Fault::NodeClosed
                 | Fault::BadResponse
                 | Fault::NoHealthyNode
+                | Fault::RouteFull
                 | Fault::QueueFull
                 | Fault::QueueTimeout
                 | Fault::ResponseTimeout

@@ -26,6 +26,8 @@ pub const INTERIM_RESPONSES_MAX: u32 = 16;
 /// Empty lines before a request line that are forgiven (RFC 9112, 2.2 asks for at least one).
 pub const LEADING_EMPTY_LINES_MAX: usize = 4;
 
+/// Worker threads: more than any machine has cores.
+pub const WORKERS_MAX: usize = 1024;
 /// Listeners in one configuration.
 pub const LISTENERS_MAX: usize = 64;
 /// Addresses that one listener may bind to.
@@ -179,6 +181,44 @@ pub const UPSTREAM_IDLE_MAX: usize = 256;
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
 /// Nodes that one request is tried on before the client is told that none could be reached.
 pub const CONNECT_ATTEMPTS_MAX: usize = 8;
+/// Tries of one request that `retry.attempts` may ask for.
+pub const RETRY_ATTEMPTS_CEILING: u32 = 16;
+/// Tries of one request where `retry` does not say.
+pub const RETRY_ATTEMPTS_DEFAULT: u32 = 2;
+/// Retries beside requests, in thousandths, where `retry.budget` does not say.
+pub const RETRY_BUDGET_PERMILLE: u32 = 200;
+/// Retries that one worker may make of one backend's requests in a window, however few requests there are.
+pub const RETRIES_AT_ONCE_MIN: u64 = 3;
+/// The window over which retries are held against requests.
+pub const RETRY_WINDOW_SECONDS: u64 = 10;
+
+/// Requests that may wait for a node where `queue.max` does not say.
+pub const QUEUE_MAX_DEFAULT: u32 = 1000;
+/// For how long, where `queue.timeout` does not say.
+pub const QUEUE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// The delay that a queue is kept to that does not become empty any more.
+pub const QUEUE_STANDING_TARGET: Duration = Duration::from_millis(10);
+/// Requests that may wait however slowly places become free, so that none of them stays empty.
+pub const QUEUE_STANDING_MIN: u32 = 16;
+/// Over how long at least it is measured how fast places become free.
+pub const DRAIN_WINDOW: Duration = Duration::from_millis(100);
+/// And over how many places.
+pub const DRAIN_GRANTS_MIN: u64 = 4;
+
+/// Over how long at least a node is looked at before its adaptive limit moves.
+pub const ADAPTIVE_WINDOW: Duration = Duration::from_millis(100);
+/// And over how many requests.
+pub const ADAPTIVE_SAMPLES_MIN: u64 = 20;
+/// So many times what it takes with nothing else to do may a node take before its limit falls.
+pub const ADAPTIVE_TOLERANCE: f64 = 1.5;
+/// The lowest that an adaptive limit goes where `adaptive_limit.min` does not say.
+pub const ADAPTIVE_MIN_DEFAULT: u32 = 1;
+/// And the highest, where `adaptive_limit.max` does not.
+pub const ADAPTIVE_MAX_DEFAULT: u32 = 1000;
+
+/// Clients that rate limits can tell apart at a time, over all routes: what a flood of addresses cannot exceed.
+pub const RATE_TABLE_KEYS: usize = 64 * KIB;
+
 /// How long an idle client connection keeps its task and its buffer, before only a small record of it is left.
 pub const HOT_WINDOW: Duration = Duration::from_millis(1000);
 /// Idle client connections that keep a task and a buffer at a time; with more, new ones are parked at once.
@@ -266,6 +306,9 @@ pub const COOKIE_NAME_BYTES_MAX: usize = 64;
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());
+const _: () = assert!(RATE_TABLE_KEYS.is_power_of_two());
+const _: () = assert!(RETRY_ATTEMPTS_DEFAULT <= RETRY_ATTEMPTS_CEILING);
+const _: () = assert!(CONNECT_ATTEMPTS_MAX <= RETRY_ATTEMPTS_CEILING as usize);
 const _: () = assert!(ADDRESSES_PER_NAME_MAX <= NODES_MAX);
 const _: () = assert!(FLUSH_TIMEOUT.as_millis() < ADMIN_STALL_TIMEOUT.as_millis());
 const _: () = assert!(SCALE_WINDOW_MAX.as_millis() / SCALE_TICK.as_millis() <= SCALE_SAMPLES_MAX as u128);

@@ -22,7 +22,8 @@ pub struct RequestHead<'a> {
     /// The authority that the client asked for: absolute-form wins over `Host` (RFC 9112, 3.2.2). With a port if it had one.
     /// Empty where an HTTP/1.0 client gave none.
     pub authority: &'a [u8],
-    /// Path and query as received, `*` for the asterisk-form; never empty.
+    /// Path and query as received, `*` for the asterisk-form; never empty. Of an absolute target with an empty path and a
+    /// query (`http://a.example?q`) it is the query alone: the path means `/`, and is written so.
     pub target: &'a [u8],
     /// The fields in the order received.
     pub fields: &'a [Field<'a>],

@@ -7,6 +7,7 @@ mod redirect;
 mod rewrite;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use self::index::{HostIndex, Seen};
 use super::limits::{HEAD_BYTES_CEILING, MessageLimits, Timeouts};
 use super::message::{self, RequestHead};
 use super::path::{self, Ambiguous};
+use super::rate_limit::RateLimit;
 
 pub use redirect::redirect_location;
 pub use rewrite::rewrite_target;
@@ -46,6 +48,10 @@ pub struct Route {
     pub response_edits: Edits,
     /// The global timeouts with the route's own put over them.
     pub timeouts: Timeouts,
+    /// How many requests are let through in time; `None` is no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Requests of this route that may be in flight at once; `None` is no limit.
+    pub in_flight_max: Option<NonZeroU32>,
     /// The global limits (a place for a route's own).
     pub limits: MessageLimits,
 }

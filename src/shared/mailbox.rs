@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use rustix::event::{EventfdFlags, eventfd};
+
+use super::queue::Grant;
 
 /// Commands that may wait for one worker: they are rare, so a full queue means a worker that hangs.
 const COMMANDS_MAX: usize = 1024;
@@ -32,6 +34,9 @@ pub enum Command {
 #[derive(Debug, Clone)]
 pub struct Mailbox {
     queue: Sender<Command>,
+    /// Without a bound of its own: a grant that was refused would be a place lost for good, and there are never more of
+    /// them than places.
+    grants: Sender<Grant>,
     bell: Arc<OwnedFd>,
 }
 
@@ -39,14 +44,17 @@ pub struct Mailbox {
 #[derive(Debug)]
 pub struct Inbox {
     queue: Receiver<Command>,
+    grants: Receiver<Grant>,
     bell: Arc<OwnedFd>,
 }
 
 /// A connected pair. Fails where the process is out of file descriptors.
 pub fn mailbox() -> io::Result<(Mailbox, Inbox)> {
     let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-    let (sender, receiver) = bounded(COMMANDS_MAX);
-    Ok((Mailbox { queue: sender, bell: Arc::clone(&bell) }, Inbox { queue: receiver, bell }))
+    let (queue_in, queue_out) = bounded(COMMANDS_MAX);
+    let (grants_in, grants_out) = unbounded();
+    let mailbox = Mailbox { queue: queue_in, grants: grants_in, bell: Arc::clone(&bell) };
+    Ok((mailbox, Inbox { queue: queue_out, grants: grants_out, bell }))
 }
 
 impl Mailbox {
@@ -55,12 +63,23 @@ impl Mailbox {
     pub fn send(&self, command: Command) -> Result<(), Command> {
         match self.queue.try_send(command) {
             Ok(()) => {
-                // Fails only where the counter would overflow: then the bell is ringing anyway.
-                let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+                self.ring();
                 Ok(())
             }
             Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) => Err(command),
         }
+    }
+
+    /// Hands a place to one of the worker's waiting requests. Gives it back where the worker is gone.
+    pub fn grant(&self, grant: Grant) -> Result<(), Grant> {
+        self.grants.send(grant).map_err(|unsent| unsent.0)?;
+        self.ring();
+        Ok(())
+    }
+
+    fn ring(&self) {
+        // Fails only where the counter would overflow: then the bell is ringing anyway.
+        let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
     }
 }
 
@@ -79,5 +98,10 @@ impl Inbox {
     /// The next command.
     pub fn next(&self) -> Option<Command> {
         self.queue.try_recv().ok()
+    }
+
+    /// The next place for a request that waits.
+    pub fn next_grant(&self) -> Option<Grant> {
+        self.grants.try_recv().ok()
     }
 }

@@ -3,14 +3,19 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
 
+use super::adaptive::Adaptive;
 use super::clock;
 use super::conduct::{Bench, Conduct};
+use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::latency::{Estimate, Reading, Sample};
 use crate::logic::limits::CPU_READING_MAX_AGE;
 
@@ -112,6 +117,10 @@ pub struct Node {
     pub conduct: Conduct,
     /// Requests in flight over all workers. On its own cache line: every worker writes it on every request.
     in_flight: CachePadded<AtomicU32>,
+    /// Requests that it may have in flight, where its backend has limits: written with each snapshot.
+    in_flight_max: AtomicU32,
+    /// And what is found out, where it is to be.
+    adaptive: OnceLock<Adaptive>,
     /// Exact totals for the admin API, written rarely enough to share a line.
     requests: CachePadded<AtomicU64>,
     errors: AtomicU64,
@@ -159,6 +168,8 @@ impl Node {
             origin,
             conduct: Conduct::default(),
             in_flight: CachePadded::default(),
+            in_flight_max: AtomicU32::new(u32::MAX),
+            adaptive: OnceLock::new(),
             requests: CachePadded::default(),
             errors: AtomicU64::new(0),
             pace: CachePadded::default(),
@@ -197,6 +208,57 @@ impl Node {
     /// One request is over.
     pub fn end(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Sets how many requests it may have in flight; those beyond it that are there already finish.
+    pub fn set_in_flight_max(&self, max: u32) {
+        self.in_flight_max.store(max, SeqCst);
+    }
+
+    /// Is there room for one more? Only [`Node::claim`] makes sure of it.
+    pub fn has_room(&self) -> bool {
+        self.in_flight() < self.in_flight_max()
+    }
+
+    /// Finds out how many it can have in flight, from now on. A node that does so already goes on as it does.
+    pub fn adapt(&self, settings: AdaptiveSettings) {
+        self.adaptive.get_or_init(|| Adaptive::new(settings));
+    }
+
+    /// What finds out how many it can have in flight, where that is wanted.
+    pub fn adaptive(&self) -> Option<&Adaptive> {
+        self.adaptive.get()
+    }
+
+    fn in_flight_max(&self) -> u32 {
+        let max = self.in_flight_max.load(SeqCst);
+        self.adaptive.get().map_or(max, |adaptive| adaptive.in_flight_max().min(max))
+    }
+
+    /// Takes a place for one request, if there is one: never more than the maximum, however many workers try.
+    /// [`Node::give_back`] must follow on every path, or the place be handed on to another request.
+    ///
+    /// Sequentially consistent, as is giving back: a request that begins to wait and a place that becomes free must not
+    /// miss one another (see `shared::queue`).
+    pub fn claim(&self) -> bool {
+        let max = self.in_flight_max();
+        self.in_flight.fetch_update(SeqCst, SeqCst, |now| (now < max).then_some(now + 1)).is_ok()
+    }
+
+    /// Gives a place back.
+    pub fn give_back(&self) {
+        self.in_flight.fetch_sub(1, SeqCst);
+    }
+
+    /// May the place of a request that has ended be handed to another? Not where the maximum has fallen meanwhile, as it
+    /// does to 0 for a node that takes no more requests.
+    pub fn keeps_place(&self) -> bool {
+        self.in_flight() <= self.in_flight_max()
+    }
+
+    /// Counts a request on a place that was claimed for it.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Relaxed);
     }
 
     /// One request was failed by the node.

@@ -26,6 +26,8 @@ pub struct Report {
     pub routes: Vec<RouteCounts>,
     /// One entry for each node that saw a request.
     pub nodes: Vec<NodeCounts>,
+    /// One entry for each queue that a request has left.
+    pub queues: Vec<QueueCounts>,
     /// One entry for each listener.
     pub listeners: Vec<ListenerCounts>,
     /// The rest.
@@ -58,6 +60,15 @@ pub struct NodeCounts {
     pub connects: Durations,
 }
 
+/// Requests that waited for a node of one backend.
+#[derive(Debug)]
+pub struct QueueCounts {
+    /// Name of the backend.
+    pub backend: Arc<str>,
+    /// How long they waited, those too that were not served.
+    pub waits: Durations,
+}
+
 /// Connections of one listener.
 #[derive(Debug)]
 pub struct ListenerCounts {
@@ -78,6 +89,8 @@ pub struct Totals {
     pub bytes_out: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// Requests that a rate limit refused.
+    pub rate_limited: u64,
     /// Log lines that were dropped because the writer did not keep up.
     pub log_lines_dropped: u64,
     /// Reports that were dropped because telemetry did not keep up. Their counts are in the next one.

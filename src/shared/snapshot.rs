@@ -4,18 +4,23 @@
 //! Readers never wait: `arc-swap` keeps the current pointer in a per-thread cache, and a read is one atomic load.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 use ipnet::IpNet;
 
 use super::node::{Node, NodeState};
+use super::queue::Queue;
+use super::route_gate::RouteGate;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
 use crate::logic::balance::sticky::Sticky;
 use crate::logic::balance::table::HashTable;
+use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
 
 /// Everything that a worker needs to serve a request.
@@ -37,6 +42,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<str>>,
     /// The routes.
     pub routes: Arc<RouteTable>,
+    /// What limits each route, by `RouteIndex`; `None` for one without limits.
+    pub gates: Vec<Option<Arc<RouteGate>>>,
     /// The backends, by `BackendIndex`.
     pub backends: Vec<Arc<Backend>>,
 }
@@ -47,6 +54,26 @@ impl Snapshot {
         // An IPv4 client of a dual-stack listener arrives as ::ffff:a.b.c.d; the file says a.b.c.d.
         let peer = peer.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// Tells the nodes of backends with limits how much each may have in flight: nothing, while it takes no requests, so
+    /// that no place of it is handed on. What is ejected keeps its places: the workers let it have a trial before the
+    /// control plane knows.
+    fn set_limits(&self) {
+        for backend in self.backends.iter().filter(|backend| backend.queue.is_some()) {
+            for entry in &backend.nodes {
+                let usable = match entry.state {
+                    NodeState::Serving | NodeState::Ejected => true,
+                    NodeState::Unhealthy | NodeState::Warming => backend.panics,
+                    NodeState::Starting | NodeState::Draining | NodeState::Down => false,
+                };
+                let max = entry.in_flight_max.map_or(u32::MAX, NonZeroU32::get);
+                entry.node.set_in_flight_max(if usable { max } else { 0 });
+                if let Some(settings) = backend.adaptive {
+                    entry.node.adapt(settings);
+                }
+            }
+        }
     }
 }
 
@@ -70,6 +97,12 @@ pub struct Backend {
     pub panics: bool,
     /// What ties requests to nodes.
     pub affinity: Affinity,
+    /// What is tried again.
+    pub retry: RetryPolicy,
+    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    pub queue: Option<Arc<Queue>>,
+    /// Between which bounds the nodes' limits are found out; `None` where they are not.
+    pub adaptive: Option<AdaptiveSettings>,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
 }
@@ -95,6 +128,8 @@ pub struct Entry {
     /// What strategies go by: the weight, or a part of it during a slow start. Only its ratio to that of the other nodes
     /// of the backend means anything.
     pub effective: u32,
+    /// Requests that it may have in flight; `None` is no limit.
+    pub in_flight_max: Option<NonZeroU32>,
     /// Whether it takes requests.
     pub state: NodeState,
     /// Why it is in that state, in words for a person.
@@ -110,11 +145,13 @@ pub struct Published(Arc<ArcSwap<Snapshot>>);
 impl Published {
     /// Publishes the first one.
     pub fn new(snapshot: Snapshot) -> Self {
+        snapshot.set_limits();
         Self(Arc::new(ArcSwap::from_pointee(snapshot)))
     }
 
     /// Replaces it. Workers that are in the middle of a request keep what they began with.
     pub fn publish(&self, snapshot: Snapshot) {
+        snapshot.set_limits();
         self.0.store(Arc::new(snapshot));
     }
 

@@ -200,6 +200,7 @@ mod tests {
             access_log: None,
             listeners: Vec::new(),
             routes: Arc::default(),
+            gates: Vec::new(),
             backends: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use super::buckets::Buckets;
 use super::window::{Quantiles, Window};
 use crate::logic::limits::WINDOW_SECONDS;
 use crate::shared::node::Node;
-use crate::shared::report::{ListenerCounts, NodeCounts, Report, RouteCounts, Totals};
+use crate::shared::report::{ListenerCounts, NodeCounts, QueueCounts, Report, RouteCounts, Totals};
 
 /// The numbers. One entry for each name that saw something: as many as the configuration has, whatever clients
 /// send.
@@ -18,6 +18,7 @@ pub struct Ledger {
     routes: BTreeMap<RouteKey, RouteLedger>,
     nodes: BTreeMap<Arc<str>, NodeLedger>,
     connects: BTreeMap<Arc<str>, Buckets>,
+    queues: BTreeMap<Arc<str>, Buckets>,
     listeners: BTreeMap<Arc<str>, ListenerLedger>,
     totals: Totals,
     /// The newest ticket that each worker answered.
@@ -95,6 +96,7 @@ impl Ledger {
             routes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             connects: BTreeMap::new(),
+            queues: BTreeMap::new(),
             listeners: BTreeMap::new(),
             totals: Totals::default(),
             answered: vec![0; workers],
@@ -103,9 +105,12 @@ impl Ledger {
 
     /// Adds one report.
     pub fn merge(&mut self, report: Report, now_ms: u64) {
-        let Report { worker, ticket, routes, nodes, listeners, totals } = report;
+        let Report { worker, ticket, routes, nodes, queues, listeners, totals } = report;
         routes.into_iter().for_each(|counts| self.merge_route(counts, now_ms));
         nodes.into_iter().for_each(|counts| self.merge_node(counts, now_ms));
+        for QueueCounts { backend, waits } in queues {
+            self.queues.entry(backend).or_default().add(&waits);
+        }
         listeners.into_iter().for_each(|counts| self.merge_listener(worker, counts));
         add(&mut self.totals, totals);
         if let Some(answered) = self.answered.get_mut(worker) {
@@ -141,6 +146,11 @@ impl Ledger {
     /// Opening connections to the nodes of each backend, those that are gone too.
     pub fn connects(&self) -> impl Iterator<Item = (&Arc<str>, &Buckets)> {
         self.connects.iter()
+    }
+
+    /// Waits of requests in the queue of each backend that had any.
+    pub fn queues(&self) -> impl Iterator<Item = (&Arc<str>, &Buckets)> {
+        self.queues.iter()
     }
 
     /// Connections of a listener, by its name; `None` before the first report.
@@ -227,11 +237,20 @@ impl RouteLedger {
 }
 
 fn add(sum: &mut Totals, more: Totals) {
-    let Totals { bytes_in, bytes_out, retries, log_lines_dropped, reports_dropped, panics, accept_errors } =
-        more;
+    let Totals {
+        bytes_in,
+        bytes_out,
+        retries,
+        rate_limited,
+        log_lines_dropped,
+        reports_dropped,
+        panics,
+        accept_errors,
+    } = more;
     sum.bytes_in += bytes_in;
     sum.bytes_out += bytes_out;
     sum.retries += retries;
+    sum.rate_limited += rate_limited;
     sum.log_lines_dropped += log_lines_dropped;
     sum.reports_dropped += reports_dropped;
     sum.panics += panics;

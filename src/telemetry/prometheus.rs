@@ -32,6 +32,7 @@ pub fn render(source: Source<'_>, dialect: Dialect) -> String {
     process(&mut page, source);
     requests(&mut page, source.ledger);
     nodes(&mut page, source.snapshot);
+    queues(&mut page, source.snapshot);
     listeners(&mut page, source);
     totals(&mut page, source.ledger);
     dropped(&mut page, source);
@@ -62,6 +63,10 @@ fn requests(page: &mut Exposition, ledger: &Ledger) {
     let help = "Opening a connection to a node.";
     let mut family = page.family("plimsoll_upstream_connect_seconds", Kind::Histogram, help);
     ledger.connects().for_each(|(backend, connects)| family.histogram(&[("backend", backend)], connects));
+
+    let help = "Waiting for a node that has room, those requests too that were not served.";
+    let mut family = page.family("plimsoll_queue_seconds", Kind::Histogram, help);
+    ledger.queues().for_each(|(backend, waits)| family.histogram(&[("backend", backend)], waits));
 }
 
 fn labels(key: &RouteKey) -> [(&str, &str); 3] {
@@ -86,6 +91,14 @@ fn nodes(page: &mut Exposition, snapshot: &Snapshot) {
     }
 }
 
+fn queues(page: &mut Exposition, snapshot: &Snapshot) {
+    let help = "Requests that wait for a node that has room.";
+    let mut family = page.family("plimsoll_queued", Kind::Gauge, help);
+    for queue in snapshot.backends.iter().filter_map(|backend| backend.queue.as_ref()) {
+        family.sample(&[("backend", queue.backend())], queue.waiting());
+    }
+}
+
 fn listeners(page: &mut Exposition, Source { ledger, snapshot, .. }: Source<'_>) {
     let of = |name| ledger.listener(name).map_or((0, 0), |listener| (listener.open(), listener.accepted));
     let mut family =
@@ -104,6 +117,7 @@ fn totals(page: &mut Exposition, ledger: &Ledger) {
     family.sample(&[("direction", "out")], totals.bytes_out);
     for (name, help, value) in [
         ("plimsoll_retries", "Attempts beyond a request's first.", totals.retries),
+        ("plimsoll_rate_limited", "Requests that a rate limit refused.", totals.rate_limited),
         ("plimsoll_panics", "Client connections lost to a bug of the balancer.", totals.panics),
         (
             "plimsoll_accept_errors",

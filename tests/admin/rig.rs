@@ -282,6 +282,8 @@ fn route(name: &str) -> Route {
         request_edits: Edits { set: vec![("authorization".into(), SECRET.into())], ..Edits::default() },
         response_edits: Edits::default(),
         timeouts: Timeouts::default(),
+        rate_limit: None,
+        in_flight_max: None,
         limits: MessageLimits::default(),
     }
 }

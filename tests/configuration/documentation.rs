@@ -32,6 +32,7 @@ const TABLES: &[(&str, Option<&str>)] = &[
     ("`outlier`", Some("Outlier")),
     ("`retry`", Some("Retry")),
     ("`queue`", Some("Queue")),
+    ("`adaptive_limit`", Some("AdaptiveLimit")),
     ("`docker`", Some("Docker")),
     ("`process`", Some("Process")),
     ("`scale`", Some("Scale")),

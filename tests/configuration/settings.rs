@@ -1,16 +1,21 @@
 //! What a file becomes.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use plimsoll::config::settings::{
-    BindAddress, DriverChoice, FleetSettings, LogTarget, Pull, Reach, ServerHost,
+    BackendSettings, BindAddress, DriverChoice, FleetSettings, LogTarget, Pull, Reach, ServerHost,
 };
 use plimsoll::config::{self, Settings};
 use plimsoll::logic::access::LogFormat;
 use plimsoll::logic::balance::Strategy;
 use plimsoll::logic::balance::key::HashKey;
+use plimsoll::logic::concurrency::AdaptiveSettings;
 use plimsoll::logic::limits::{MessageLimits, Timeouts};
 use plimsoll::logic::message::RequestHead;
+use plimsoll::logic::queue::QueueSettings;
+use plimsoll::logic::rate_limit::{Rate, RateKey, RateLimit};
+use plimsoll::logic::retry::{RetryOn, RetryPolicy};
 use plimsoll::logic::route::{Action, Found, ListenerIndex, Route};
 use plimsoll::logic::scale::ScaleSettings;
 
@@ -196,6 +201,54 @@ fn a_routes_timeouts_lie_over_the_files() {
     let timeouts = route(&settings, "GET", "", "/a").unwrap().timeouts;
     assert_eq!((timeouts.connect, timeouts.body), (Duration::from_secs(1), Duration::from_secs(9)));
     assert_eq!(route(&settings, "GET", "", "/b").unwrap().timeouts.body, Duration::from_secs(7));
+}
+
+#[test]
+fn limits_are_what_the_file_says_and_have_defaults_where_it_says_nothing() {
+    let settings = parse(
+        "routes:\n\
+         - { path: /a, backend: one, max_in_flight: 7, rate_limit: { requests: 2, per: 1m, burst: 3, key: 'header:X-Key' } }\n\
+         - { path: /b, backend: two, rate_limit: { requests: 5 } }\n\
+         - { path: /c, backend: three }\n\
+         backends:\n\
+         \x20 one:\n\
+         \x20   retry: { attempts: 4, on: [reset, 599], budget: 35% }\n\
+         \x20   queue: { max: 9, timeout: 70ms }\n\
+         \x20   adaptive_limit: { max: 20 }\n\
+         \x20   servers: [{ url: http://10.0.0.1, max_connections: 12 }, { url: http://10.0.0.2 }]\n\
+         \x20 two: { retry: {}, servers: [{ url: http://10.0.0.1, max_connections: 0 }] }\n\
+         \x20 three: { servers: [{ url: http://10.0.0.1 }] }\n",
+    );
+    assert!(settings.warnings.list.is_empty() && settings.refusal().is_none());
+    let [one, two, three] = &settings.backends[..] else { panic!() };
+    let on = RetryOn::NOTHING.with_reset().with_status(599);
+    assert_eq!(one.retry, RetryPolicy { attempts: 4, on, budget_permille: 350 });
+    assert_eq!((two.retry, three.retry), (RetryPolicy::default(), RetryPolicy::OFF));
+    assert_eq!(one.queue, QueueSettings { max: 9, timeout: Duration::from_millis(70) });
+    assert_eq!((one.adaptive, two.adaptive), (Some(AdaptiveSettings { min: 1, max: 20 }), None));
+    assert_eq!(two.queue, QueueSettings { max: 1000, timeout: Duration::from_secs(5) });
+    let limits = |backend: &BackendSettings| {
+        backend.servers.iter().map(|server| server.in_flight_max.map(NonZeroU32::get)).collect::<Vec<_>>()
+    };
+    assert_eq!((limits(one), limits(two)), (vec![Some(12), None], vec![None]));
+
+    let of = |path| route(&settings, "GET", "", path).unwrap();
+    let rate = Rate::new(2, Duration::from_secs(60), 3);
+    assert_eq!(of("/a").rate_limit, Some(RateLimit { rate, key: RateKey::Header("x-key".into()) }));
+    assert_eq!(of("/a").in_flight_max, NonZeroU32::new(7));
+    let rate = Rate::new(5, Duration::from_secs(1), 0);
+    assert_eq!(of("/b").rate_limit, Some(RateLimit { rate, key: RateKey::ClientIp }));
+    assert_eq!((of("/c").rate_limit.as_ref(), of("/c").in_flight_max), (None, None));
+}
+
+#[test]
+fn a_queue_that_nobody_can_wait_in_is_pointed_at() {
+    let settings = parse("routes: [{ servers: [{ url: http://10.0.0.1 }], queue: { max: 5 } }]");
+    assert!(
+        settings.warnings.to_string().contains("nothing ever waits in this queue"),
+        "{}",
+        settings.warnings
+    );
 }
 
 #[test]

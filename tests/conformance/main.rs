@@ -34,7 +34,4 @@ mod transfer_encoding;
 mod upgrade;
 
 /// Cases that are not run, by name, each with its reason.
-const SKIPS: &[(&str, &str)] = &[(
-    "rfc9112_3_2_2_absolute_form_with_query_alone",
-    "refused with 400: its origin-form cannot be borrowed from the client's bytes, and no client is known to send it",
-)];
+const SKIPS: &[(&str, &str)] = &[];

@@ -40,6 +40,24 @@ pub(crate) fn backend(nodes: &[SocketAddr]) -> String {
     format!("\nroutes: [{{ path: /*, backend: node }}]\nbackends: {{ node: {{ servers: [{servers}] }} }}\n")
 }
 
+/// A route from everywhere to one backend whose nodes have `server` among their keys, and itself `keys`.
+pub(crate) fn limited(
+    driver: Driver,
+    nodes: &[SocketAddr],
+    server: &str,
+    keys: &str,
+    settings: &str,
+) -> String {
+    let servers: Vec<_> =
+        nodes.iter().map(|node| format!("{{ url: \"http://{node}\", {server} }}")).collect();
+    let servers = servers.join(", ");
+    let route = "routes: [{ path: /*, backend: node }]";
+    format!(
+        "{}{LISTENER}{settings}\n{route}\nbackends: {{ node: {{ {keys}, servers: [{servers}] }} }}\n",
+        common(driver)
+    )
+}
+
 /// Waits until `condition` gives something; fails the test, saying `what`, where it never does.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {

@@ -1,11 +1,12 @@
 //! Backends: their servers, their strategy, who uses them.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Notes, Place, fleet, health};
+use super::{Notes, Place, fleet, health, limits};
 use crate::config::leaf::address::{Scheme, ServerUrl};
 use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
@@ -122,9 +123,13 @@ impl Backends {
             outlier: keys.outlier.map(health::ejection),
             slow_start: keys.slow_start.map_or(Duration::ZERO, |span| span.0),
             panic_threshold: keys.panic_threshold.map_or(PANIC_THRESHOLD_DEFAULT, |share| share.0),
+            retry: limits::retry(keys.retry),
+            queue: limits::queue(keys.queue),
+            adaptive: limits::adaptive(keys, place, notes),
             fleet: fleet::fleet(keys, place, notes),
             scale: fleet::scale(keys, place, notes),
         });
+        limits::check_queue(keys, place, notes);
         index
     }
 
@@ -185,7 +190,11 @@ fn servers(
             Scheme::Https => notes.later(&url_place, "TLS to servers is not in this version: use `http://`"),
             scheme => not_http = Some((scheme, url_place.span.clone())),
         }
-        servers.push(Server { host: url.host.clone(), weight: raw.weight.unwrap_or(1) });
+        servers.push(Server {
+            host: url.host.clone(),
+            weight: raw.weight.unwrap_or(1),
+            in_flight_max: raw.max_connections.and_then(NonZeroU32::new),
+        });
     }
     let elsewhere = place.has("docker") || place.has("docker_image") || place.has("process");
     if servers.is_empty() && !elsewhere && !list.is_broken() && keys.servers.is_empty() {

@@ -1,6 +1,7 @@
 //! Routes: what each matches, the one thing it does, and that no two are the same.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::backends::Backends;
+use super::limits::rate_limit;
 use super::listeners::Listeners;
 use super::process::merged;
 use super::{Notes, Place};
@@ -75,12 +77,26 @@ impl Reader<'_> {
         let action = self.action(raw, &name, place);
         let forwards = matches!(action, Some(Action::Forward { .. }) | None);
         self.check_useless(place, forwards);
+        let in_flight_max = raw.max_in_flight.and_then(NonZeroU32::new);
+        self.check_in_flight(in_flight_max, forwards, place);
         self.check_timeouts(place);
         let request_edits = self.edits(raw.request_headers.as_ref(), &place.key("request_headers"));
         let response_edits = self.edits(raw.response_headers.as_ref(), &place.key("response_headers"));
         let (limits, timeouts) = self.defaults;
         let timeouts = merged(timeouts, raw.timeouts.as_ref());
-        Some(Route { name, matcher, action: action?, request_edits, response_edits, timeouts, limits })
+        let rate_limit = rate_limit(raw.rate_limit.as_ref(), &place.key("rate_limit"), self.notes);
+        let action = action?;
+        Some(Route {
+            name,
+            matcher,
+            action,
+            request_edits,
+            response_edits,
+            timeouts,
+            rate_limit,
+            in_flight_max,
+            limits,
+        })
     }
 
     fn matcher(&mut self, raw: &raw::Route, place: &Place<'_>) -> Matcher {
@@ -274,6 +290,15 @@ impl Reader<'_> {
         for key in useless {
             let message = format!("`{key}` does nothing here: the route sends no request to a node");
             self.notes.problem(Problem::error(place.key(key).key_span(), message).help("remove it"));
+        }
+    }
+
+    /// What the balancer answers by itself is in flight for no time.
+    fn check_in_flight(&mut self, max: Option<NonZeroU32>, forwards: bool, place: &Place<'_>) {
+        if max.is_some() && !forwards {
+            let message = "`max_in_flight` does nothing here: the route sends no request to a node";
+            let problem = Problem::error(place.key("max_in_flight").key_span(), message);
+            self.notes.problem(problem.help("remove it, or limit it with `rate_limit`"));
         }
     }
 

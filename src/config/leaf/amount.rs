@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Leaf, Trouble};
 use crate::config::quoted;
-use crate::logic::limits::DURATION_MAX;
+use crate::logic::limits::{DURATION_MAX, WORKERS_MAX};
 
 /// `250ms`, `10s`, `5m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,6 @@ pub(in crate::config) struct Percent(pub(in crate::config) u32);
 /// `auto`, or a number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::config) struct Workers(pub(in crate::config) Option<NonZeroUsize>);
-
-/// More threads than any machine has cores.
-const WORKERS_MAX: usize = 1024;
 
 const MS_OF: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -107,6 +104,13 @@ impl Leaf for BodyLimit {
 
     fn amount(&self) -> Option<u128> {
         self.0.map(u128::from)
+    }
+}
+
+impl Percent {
+    /// In thousandths; what is finer is cut off.
+    pub(in crate::config) fn permille(&self) -> u32 {
+        self.0 / 10
     }
 }
 

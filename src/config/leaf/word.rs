@@ -6,6 +6,7 @@ use crate::config::quoted;
 use crate::config::settings::LogTarget;
 use crate::logic::balance::key as balance;
 use crate::logic::limits::COOKIE_NAME_BYTES_MAX;
+use crate::logic::rate_limit;
 
 /// `client_ip`, `path`, `header:NAME`, `cookie:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +14,15 @@ pub(in crate::config) struct HashKey(pub(in crate::config) balance::HashKey);
 
 /// `client_ip`, `header:NAME`, `route`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct RateKey;
+pub(in crate::config) struct RateKey(pub(in crate::config) rate_limit::RateKey);
 
 /// `connect`, `reset`, or a status of a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct RetryOn;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum RetryOn {
+    Connect,
+    Reset,
+    Status(u16),
+}
 
 /// `stdout`, `stderr`, or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +57,9 @@ impl Leaf for RateKey {
 
     fn read(text: &str) -> Result<Self, Trouble> {
         match text.split_once(':') {
-            None if matches!(text, "client_ip" | "route") => Ok(Self),
-            Some(("header", name)) => field_name(name).map(|_| Self),
+            None if text == "client_ip" => Ok(Self(rate_limit::RateKey::ClientIp)),
+            None if text == "route" => Ok(Self(rate_limit::RateKey::Route)),
+            Some(("header", name)) => field_name(name).map(|name| Self(rate_limit::RateKey::Header(name))),
             _ => Err(unknown::<Self>(text)),
         }
     }
@@ -64,8 +70,12 @@ impl Leaf for RetryOn {
     const MEANING: &'static str = "`connect`, `reset` or a status from 500 to 599";
 
     fn read(text: &str) -> Result<Self, Trouble> {
-        let is_failure = text.parse::<u16>().is_ok_and(|status| (500..=599).contains(&status));
-        if is_failure || matches!(text, "connect" | "reset") { Ok(Self) } else { Err(unknown::<Self>(text)) }
+        match (text, text.parse()) {
+            ("connect", _) => Ok(Self::Connect),
+            ("reset", _) => Ok(Self::Reset),
+            (_, Ok(status @ 500..=599)) => Ok(Self::Status(status)),
+            _ => Err(unknown::<Self>(text)),
+        }
     }
 }
 

@@ -36,12 +36,12 @@ macro_rules! with_backend_keys {
             /// How long the share of a node grows that joins others, or comes back; `0s` is at once.
             #[schemars(extend("default" = "0s"))]
             pub(in crate::config) slow_start: Option<Span>,
-            /// When a request is tried on another node. Failures to connect always are.
-            #[schemars(extend("x-later" = "configured retries are not in this version: remove `retry`"))]
+            /// When a request is tried on another node. Without it: where no connection could be opened. Only requests that may be sent twice are (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), and none that a response has begun for.
             pub(in crate::config) retry: Option<Retry>,
-            /// Where requests wait when every node is at its limit.
-            #[schemars(extend("x-later" = "queues are not in this version: remove `queue`"))]
+            /// Where requests wait while every node is at its `max_connections`.
             pub(in crate::config) queue: Option<Queue>,
+            /// Finds out how many requests each server can have in flight, below its `max_connections`. Without it: no.
+            pub(in crate::config) adaptive_limit: Option<AdaptiveLimit>,
             /// Below this share of nodes that pass, all are used; `0%` never.
             #[schemars(extend("default" = "50%", "x-max" = "100%"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
@@ -71,6 +71,9 @@ macro_rules! with_backend_keys {
                     docker_image: self.docker_image.as_deref(),
                     process: self.process.as_ref(),
                     scale: self.scale.as_ref(),
+                    retry: self.retry.as_ref(),
+                    queue: self.queue.as_ref(),
+                    adaptive_limit: self.adaptive_limit.as_ref(),
                 }
             }
         }
@@ -93,6 +96,9 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) docker_image: Option<&'a str>,
     pub(in crate::config) process: Option<&'a Process>,
     pub(in crate::config) scale: Option<&'a Scale>,
+    pub(in crate::config) retry: Option<&'a Retry>,
+    pub(in crate::config) queue: Option<&'a Queue>,
+    pub(in crate::config) adaptive_limit: Option<&'a AdaptiveLimit>,
 }
 
 with_backend_keys! {
@@ -127,7 +133,7 @@ pub(in crate::config) struct Server {
     #[schemars(extend("default" = 1), range(min = 1, max = 1000))]
     pub(in crate::config) weight: Option<u32>,
     /// Requests that it may have in flight at once; 0 is no limit.
-    #[schemars(extend("default" = 0, "x-later" = "limits of a server are not in this version: remove `max_connections`"))]
+    #[schemars(extend("default" = 0))]
     pub(in crate::config) max_connections: Option<u32>,
 }
 
@@ -191,13 +197,13 @@ pub(in crate::config) struct Outlier {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Retry {
-    /// Tries in all, the first one too.
+    /// Tries in all, the first one too. One whose connection was refused is none.
     #[schemars(extend("default" = 2), range(min = 1, max = 16))]
     pub(in crate::config) attempts: Option<u32>,
-    /// What is tried again: `connect`, `reset`, statuses from 500 to 599.
+    /// What is tried again: `connect` (always is), `reset`, statuses from 500 to 599; 504 also where no response came in time.
     #[schemars(extend("default" = ["connect", "reset", "502", "503", "504"]))]
     pub(in crate::config) on: Option<Vec<RetryOn>>,
-    /// Retries beside requests, so that they never become a storm.
+    /// Retries beside the requests of the last ten seconds, so that they never become a storm. Three are allowed whatever it says.
     #[schemars(extend("default" = "20%", "x-max" = "100%"))]
     pub(in crate::config) budget: Option<Percent>,
 }
@@ -206,12 +212,24 @@ pub(in crate::config) struct Retry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Queue {
-    /// Requests that may wait.
+    /// Requests that may wait; 0 refuses them at once.
     #[schemars(extend("default" = 1000), range(min = 0, max = 1_000_000))]
     pub(in crate::config) max: Option<u32>,
     /// For how long.
     #[schemars(extend("default" = "5s", "x-min" = "50ms"))]
     pub(in crate::config) timeout: Option<Span>,
+}
+
+/// Limits that are found out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct AdaptiveLimit {
+    /// The lowest that a server's limit goes.
+    #[schemars(extend("default" = 1), range(min = 1, max = 1_000_000))]
+    pub(in crate::config) min: Option<u32>,
+    /// The highest.
+    #[schemars(extend("default" = 1000), range(min = 1, max = 1_000_000))]
+    pub(in crate::config) max: Option<u32>,
 }
 
 /// Nodes as containers.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::Timeouts;
 use super::backend::{
-    BackendKeys, Docker, Health, Outlier, Process, Queue, Retry, Scale, Server, Sticky, Strategy,
-    with_backend_keys,
+    AdaptiveLimit, BackendKeys, Docker, Health, Outlier, Process, Queue, Retry, Scale, Server, Sticky,
+    Strategy, with_backend_keys,
 };
 use crate::config::leaf::amount::{Percent, Span};
 use crate::config::leaf::http::{
@@ -48,11 +48,10 @@ with_backend_keys! {
         pub(in crate::config) request_headers: Option<Edits>,
         /// Edits of the response's header fields on the way to the client.
         pub(in crate::config) response_headers: Option<Edits>,
-        /// How many requests are let through.
-        #[schemars(extend("x-later" = "rate limits are not in this version: remove `rate_limit`"))]
+        /// How many requests are let through in time. Beyond it the answer is 429.
         pub(in crate::config) rate_limit: Option<RateLimit>,
-        /// Requests of this route that may be in flight at once; 0 is no limit.
-        #[schemars(extend("default" = 0, "x-later" = "limits of requests in flight are not in this version: remove `max_in_flight`"))]
+        /// Requests of this route that may be in flight at once; 0 is no limit. Beyond it the answer is 503.
+        #[schemars(extend("default" = 0))]
         pub(in crate::config) max_in_flight: Option<u32>,
         /// Timeouts of this route, over those of the file.
         #[schemars(extend("default" = {}))]
@@ -114,13 +113,13 @@ pub(in crate::config) struct Edits {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RateLimit {
-    /// Requests that are let through in each period.
+    /// Requests that are let through in each period, at an even pace: two of them are `per / requests` apart.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(in crate::config) requests: Option<u32>,
     /// The period.
     #[schemars(extend("default" = "1s", "x-min" = "1ms"))]
     pub(in crate::config) per: Option<Span>,
-    /// Requests that may come at once beyond the rate.
+    /// Requests that may come at once ahead of that pace.
     #[schemars(extend("default" = 0))]
     pub(in crate::config) burst: Option<u32>,
     /// Who shares a limit: `client_ip`, `header:NAME`, or all of the `route`.

@@ -138,7 +138,7 @@ impl Group {
     // ---- time
 
     pub(super) fn tick(&mut self, backend: Option<&Backend>, wiring: &Wiring, now: Duration) {
-        let waiting = wiring.signals.waiting(&self.name);
+        let waiting = backend.and_then(|backend| backend.queue.as_ref()).map_or(0, |queue| queue.waiting());
         self.moment.looks += 1;
         self.moment.queued += f64::from(waiting);
         for index in 0..self.nodes.len() {

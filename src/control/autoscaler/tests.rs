@@ -7,6 +7,7 @@ use super::*;
 use crate::config::Settings;
 use crate::control::fleet::{self, EngineError, EngineFault, StartOrder, Stats, Steps, UnitId};
 use crate::logic::balance::Strategy;
+use crate::logic::retry::RetryPolicy;
 use crate::shared::event::events;
 use crate::shared::node::{Node, NodeState};
 use crate::shared::snapshot::{Affinity, Backend, Entry, Snapshot};
@@ -113,10 +114,6 @@ impl Fleet for Memory {
 struct Nothing;
 
 impl Signals for Nothing {
-    fn waiting(&self, _: &str) -> u32 {
-        0
-    }
-
     fn p99(&self, _: &str) -> Option<Duration> {
         None
     }
@@ -174,6 +171,7 @@ impl Rig {
                 node: Arc::clone(known),
                 weight: 1,
                 effective: 1,
+                in_flight_max: None,
                 state,
                 reason: Arc::clone(&node.reason),
                 since_ms: 0,
@@ -184,6 +182,9 @@ impl Rig {
             strategy: Strategy::default(),
             panics: false,
             affinity: Affinity::default(),
+            retry: RetryPolicy::OFF,
+            queue: None,
+            adaptive: None,
             nodes: nodes.collect(),
         };
         let before = self.published.current();

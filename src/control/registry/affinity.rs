@@ -64,6 +64,7 @@ mod tests {
                 node,
                 weight,
                 effective: weight,
+                in_flight_max: None,
                 state: NodeState::Serving,
                 reason: "".into(),
                 since_ms: 0,
@@ -74,7 +75,16 @@ mod tests {
 
     fn backend(settings: &BackendSettings, nodes: Vec<Entry>, before: Option<&Backend>) -> Backend {
         let affinity = build(settings, &nodes, before);
-        Backend { name: "api".into(), strategy: settings.strategy, affinity, panics: false, nodes }
+        Backend {
+            name: "api".into(),
+            strategy: settings.strategy,
+            affinity,
+            panics: false,
+            retry: crate::logic::retry::RetryPolicy::OFF,
+            queue: None,
+            adaptive: None,
+            nodes,
+        }
     }
 
     #[test]

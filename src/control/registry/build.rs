@@ -1,8 +1,10 @@
 //! From settings and answers to nodes that are wanted, and from groups to a snapshot. Decides alone: no clock, no lookup.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::gates::{Gates, queue};
 use super::{affinity, name_of};
 use crate::config::Settings;
 use crate::config::settings::{BackendSettings, Server, ServerHost};
@@ -17,6 +19,7 @@ const NOT_LOOKED_UP: &str = "its name was not looked up yet";
 /// A snapshot of these settings and backends.
 pub(super) fn snapshot(
     settings: &Settings,
+    gates: Gates,
     backends: Vec<Arc<Backend>>,
     version: u64,
     generation: u64,
@@ -33,6 +36,7 @@ pub(super) fn snapshot(
             .map(|log| AccessLog { format: log.format, sample: log.sample }),
         listeners: settings.listeners.iter().map(|listener| Arc::clone(&listener.name)).collect(),
         routes: Arc::clone(&settings.routes),
+        gates,
         backends,
     }
 }
@@ -46,7 +50,16 @@ pub(super) fn backend(
     before: Option<&Backend>,
 ) -> Backend {
     let affinity = affinity::build(settings, &nodes, before);
-    Backend { name, strategy: settings.strategy, affinity, panics, nodes }
+    Backend {
+        name,
+        strategy: settings.strategy,
+        affinity,
+        panics,
+        retry: settings.retry,
+        queue: queue(settings, before),
+        adaptive: settings.adaptive,
+        nodes,
+    }
 }
 
 /// What is to be known of a node before it is one.
@@ -54,6 +67,7 @@ pub(super) struct Place {
     pub(super) address: NodeAddress,
     pub(super) origin: Origin,
     pub(super) weight: u32,
+    pub(super) in_flight_max: Option<NonZeroU32>,
     /// Why its name has no address.
     pub(super) unresolved: Option<Arc<str>>,
     /// What its fleet asks of it, and why.
@@ -71,6 +85,7 @@ fn of_fleet(node: &FleetNode) -> Place {
         address: node.address.clone(),
         origin: node.origin,
         weight: node.weight,
+        in_flight_max: None,
         unresolved: None,
         call: Some((node.call, Arc::clone(&node.reason))),
     }
@@ -95,10 +110,12 @@ fn of_name(server: &Server, names: &Names) -> Vec<Place> {
 }
 
 fn known(address: NodeAddress, origin: Origin, server: &Server) -> Place {
-    Place { address, origin, weight: server.weight, unresolved: None, call: None }
+    let Server { weight, in_flight_max, .. } = *server;
+    Place { address, origin, weight, in_flight_max, unresolved: None, call: None }
 }
 
 fn unresolved(name: String, reason: Arc<str>, server: &Server) -> Place {
     let address = NodeAddress::Unresolved(name.into());
-    Place { address, origin: Origin::Dns, weight: server.weight, unresolved: Some(reason), call: None }
+    let Server { weight, in_flight_max, .. } = *server;
+    Place { address, origin: Origin::Dns, weight, in_flight_max, unresolved: Some(reason), call: None }
 }

@@ -83,6 +83,7 @@ impl Group {
                 Member::new(Arc::new(node.on(Arc::clone(&self.bench))), place.weight, None)
             });
             member.weight = place.weight;
+            member.in_flight_max = place.in_flight_max;
             member.unresolved = place.unresolved;
             member.call = place.call;
             member.leaving = None;

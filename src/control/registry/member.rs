@@ -3,6 +3,7 @@
 //! The first of these that has something to say decides: it leaves; its name does not resolve; an operator or its fleet took it out;
 //! its probes fail or have not begun; the workers have ejected it. Else it serves.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -37,6 +38,8 @@ pub(super) struct Member {
     pub(super) node: Arc<Node>,
     /// The weight of the file.
     pub(super) weight: u32,
+    /// Requests that it may have in flight, as the file has it.
+    pub(super) in_flight_max: Option<NonZeroU32>,
     pub(super) manual: Manual,
     /// Why its name has no address.
     pub(super) unresolved: Option<Arc<str>>,
@@ -83,6 +86,7 @@ impl Member {
         Self {
             node,
             weight,
+            in_flight_max: None,
             manual: Manual::default(),
             unresolved,
             call: None,
@@ -219,8 +223,15 @@ impl Member {
         }
         let weight = self.manual.weight.unwrap_or(self.weight);
         let since_ms = before.filter(|before| before.state == state).map_or(now_ms, |before| before.since_ms);
-        let entry =
-            Entry { node: Arc::clone(&self.node), weight, effective: weight, state, reason, since_ms };
+        let entry = Entry {
+            node: Arc::clone(&self.node),
+            weight,
+            effective: weight,
+            in_flight_max: self.in_flight_max,
+            state,
+            reason,
+            since_ms,
+        };
         self.published = Some(entry.clone());
         entry
     }

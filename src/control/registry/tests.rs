@@ -24,7 +24,8 @@ fn settings(servers: &[ServerHost]) -> Settings {
 
 /// Settings of one backend, `api`, changed at will.
 fn with(servers: &[ServerHost], change: impl FnOnce(&mut BackendSettings)) -> Settings {
-    let servers = servers.iter().map(|host| Server { host: host.clone(), weight: 3 }).collect();
+    let servers =
+        servers.iter().map(|host| Server { host: host.clone(), weight: 3, in_flight_max: None }).collect();
     let mut backend = BackendSettings::new("api".into(), servers);
     change(&mut backend);
     let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";

@@ -9,7 +9,7 @@ use crate::dataplane::access::Draft;
 use crate::dataplane::buffers::{Buf, Size};
 use crate::logic::access::End;
 use crate::logic::fault::Fault;
-use crate::logic::http1::answer::write_fault;
+use crate::logic::http1::answer::{Answering, write_fault};
 use crate::logic::limits::{LINGER, LINGER_BYTES_MAX};
 
 impl Session {
@@ -49,7 +49,10 @@ impl Session {
         let Some(facts) = exchange.facts else { return false };
         let keep_alive = clean && facts.keep_alive && !fault.closes() && !self.worker().is_draining();
         let response = self.worker().with_scratch(|out| {
-            self.with_answering(&facts, keep_alive, |answering| write_fault(out, fault, None, answering));
+            self.with_answering(&facts, keep_alive, |answering| {
+                let answering = Answering { retry_after_s: exchange.retry_after_s, ..*answering };
+                write_fault(out, fault, None, &answering);
+            });
             Buf::holding(out)
         });
         exchange.status = fault.status();

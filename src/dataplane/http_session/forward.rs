@@ -4,26 +4,29 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::outcome::Exchange;
+use super::place::NoPlace;
 use super::prepare::Job;
+use super::retry::Course;
 use super::upload::{Progress, Stopped};
 use super::{Input, Session};
 use crate::dataplane::buffers::{Buf, Size};
 use crate::dataplane::socket::Done;
 use crate::dataplane::timers::to_ms;
-use crate::dataplane::upstream::{Connection, InFlight, LocalNode, connect};
+use crate::dataplane::upstream::{Connection, LocalNode, connect};
 use crate::logic::access::End;
 use crate::logic::fault::Fault;
 use crate::logic::http1::body::{BodyFault, BodyFlow};
-use crate::logic::http1::exchange::{Failure, Next, Reply, after_failure, reply};
+use crate::logic::http1::exchange::{Failure, Reply, reply};
 use crate::logic::http1::framing::Framing;
 use crate::logic::http1::head::{HeadScanner, Scan};
 use crate::logic::http1::request::{FieldRoom, Version};
 use crate::logic::http1::response::{self, BadResponse, Kind};
 use crate::logic::http1::rewrite::write_response;
 use crate::logic::limits::{
-    CLIENT_GONE_GRACE, CONNECT_ATTEMPTS_MAX, INTERIM_RESPONSES_MAX, MessageLimits, Timeouts, UNWATCHED_WRITE,
+    CLIENT_GONE_GRACE, INTERIM_RESPONSES_MAX, MessageLimits, Timeouts, UNWATCHED_WRITE,
     UNWATCHED_WRITE_BYTES_MAX,
 };
+use crate::logic::retry::Next;
 
 /// A final response that has begun: its head is rewritten, its body has yet to be relayed.
 pub(super) struct Started {
@@ -46,10 +49,22 @@ pub(super) struct Started {
 enum Trouble {
     /// Another attempt may help.
     Failed(Failure),
+    /// The node answered, and another one is asked in its place. `keeps`: its connection may carry another request, for
+    /// so many seconds if it said so.
+    Unwanted { status: u16, keeps: Option<Option<u32>> },
     /// The client is told.
     Fault(Fault),
     /// There is nobody to be told.
     ClientGone,
+}
+
+/// What an attempt goes by.
+struct Attempt<'a, 'b> {
+    /// The node's place in the backend.
+    at: u16,
+    course: &'a mut Course<'b>,
+    timeouts: &'a Timeouts,
+    limits: &'a MessageLimits,
 }
 
 /// What happened next on an attempt.
@@ -66,40 +81,47 @@ impl Session {
     pub(super) async fn forward(&mut self, mut exchange: Exchange, mut job: Job) -> bool {
         let timeouts = exchange.view.snapshot.routes.get(job.route).timeouts;
         let limits = exchange.view.snapshot.limits;
-        let mut tried: [u16; CONNECT_ATTEMPTS_MAX] = [0; CONNECT_ATTEMPTS_MAX];
-        let mut failures = 0;
-        let mut repeats = 0;
-        let mut last = None;
+        let view = Rc::clone(&exchange.view);
+        let backend = view.backend(job.backend);
+        let mut course = Course::begin(backend, self.timer.now());
         loop {
-            let view = Rc::clone(&exchange.view);
-            let backend = view.backend(job.backend);
-            let picked = if failures < CONNECT_ATTEMPTS_MAX {
-                backend.pick(&mut job.tie, &tried[..failures], self.worker().draw(), exchange.began)
-            } else {
-                None
+            let taken = self.take_place(backend, &mut course, &mut exchange, &mut job).await;
+            let (at, in_flight) = match taken {
+                Ok(taken) => taken,
+                Err(NoPlace::ClientGone) => {
+                    exchange.end(self, End::ClientGone);
+                    return false;
+                }
+                Err(NoPlace::Fault(fault)) => return self.fail(exchange, fault, job.upload.is_none()).await,
             };
-            let Some(at) = picked else {
-                let fault = last.map_or(Fault::NoHealthyNode, Failure::fault);
-                return self.fail(exchange, fault, job.upload.is_none()).await;
-            };
-            let node = &backend.nodes[usize::from(at)];
-            let in_flight = InFlight::begin(node, &self.timer);
-            exchange.node = Some(Rc::clone(node));
-            let trouble = match self.open(node, repeats > 0, &timeouts).await {
+            let node = Rc::clone(in_flight.node());
+            exchange.node = Some(Rc::clone(&node));
+            let (trouble, refused) = match self.open(&node, course.wants_fresh(), &timeouts).await {
                 Ok(mut connection) => {
                     exchange.connect_us = u64::try_from(connection.connect.as_micros()).unwrap_or(u64::MAX);
-                    match self.attempt(&mut connection, &mut job, &mut exchange, &timeouts, &limits).await {
+                    course.connected(self.timer.now());
+                    let attempt = Attempt { at, course: &mut course, timeouts: &timeouts, limits: &limits };
+                    match self.attempt(&mut connection, &mut job, &mut exchange, attempt).await {
                         Ok(started) => {
+                            in_flight.responded(exchange.status);
                             return self
                                 .deliver(exchange, job, started, connection, in_flight, &timeouts)
                                 .await;
                         }
-                        Err(trouble) => trouble,
+                        Err(trouble) => {
+                            if let Trouble::Unwanted { keeps: Some(keep_alive_s), .. } = trouble {
+                                node.give_idle(connection.socket, keep_alive_s, self.timer.now());
+                            }
+                            (trouble, false)
+                        }
                     }
                 }
-                Err(trouble) => trouble,
+                Err(trouble) => {
+                    let refused = matches!(trouble, Trouble::Failed(_));
+                    (trouble, refused)
+                }
             };
-            let failure = match trouble {
+            let (failure, next) = match trouble {
                 Trouble::ClientGone => {
                     exchange.end(self, End::ClientGone);
                     return false;
@@ -108,26 +130,32 @@ impl Session {
                     if matches!(fault.status(), 502 | 504) {
                         in_flight.failed();
                     }
+                    // Whoever waits for the place need not wait until a slow client was told.
+                    drop(in_flight);
                     return self.fail(exchange, fault, job.is_clean()).await;
                 }
-                Trouble::Failed(failure) => failure,
+                Trouble::Unwanted { status, .. } => {
+                    in_flight.answered(status);
+                    (exchange.status, exchange.first_byte_us) = (0, 0);
+                    (Failure::Status(status), Next::Elsewhere)
+                }
+                Trouble::Failed(failure) => {
+                    let next = course.after(failure, at, &job, self.timer.now());
+                    if next != Next::Again {
+                        in_flight.failed();
+                    }
+                    (failure, next)
+                }
             };
-            match after_failure(failure, &job.facts, job.is_whole(), repeats) {
-                Next::Elsewhere => {
-                    in_flight.failed();
-                    tried[failures] = at;
-                    failures += 1;
-                }
-                Next::Again => {
-                    repeats += 1;
-                    job.rewind();
-                }
-                Next::GiveUp => {
-                    in_flight.failed();
-                    return self.fail(exchange, failure.fault(), job.is_clean()).await;
-                }
+            if refused {
+                in_flight.refused();
+            } else {
+                drop(in_flight);
             }
-            last = Some(failure);
+            if next == Next::GiveUp {
+                return self.fail(exchange, failure.fault(), job.is_clean()).await;
+            }
+            job.rewind();
             exchange.retries += 1;
             exchange.asked_us = exchange.elapsed_us();
         }
@@ -171,8 +199,7 @@ impl Session {
         connection: &mut Connection,
         job: &mut Job,
         exchange: &mut Exchange,
-        timeouts: &Timeouts,
-        limits: &MessageLimits,
+        Attempt { at, course, timeouts, limits }: Attempt<'_, '_>,
     ) -> Result<Started, Trouble> {
         if let Some(out) = job.out.take() {
             job.watched = job.upload.is_some() || out.len() > UNWATCHED_WRITE_BYTES_MAX;
@@ -208,6 +235,14 @@ impl Session {
                         self.expect_within(timeouts.response_head);
                         continue;
                     }
+                    // Once the client has got an interim response, this exchange is with this node.
+                    Begin::Final(started)
+                        if interims == 0
+                            && course.prefers_another(exchange.status, at, job, self.timer.now()) =>
+                    {
+                        let keeps = (started.done && started.node_keeps).then_some(started.keep_alive_s);
+                        return Err(Trouble::Unwanted { status: exchange.status, keeps });
+                    }
                     Begin::Final(started) => return Ok(started),
                     Begin::Bad => return Err(Trouble::Fault(Fault::BadResponse)),
                 }
@@ -241,7 +276,13 @@ impl Session {
                 }
                 Event::Read((Ok(_), buf)) => arrived = Some(buf),
                 Event::ClientGone => return Err(Trouble::ClientGone),
-                Event::Expired => return Err(self.expired(job)),
+                Event::Expired if interims == 0 => return Err(self.expired(job)),
+                Event::Expired => {
+                    return Err(match self.expired(job) {
+                        Trouble::Failed(failure) => Trouble::Fault(failure.fault()),
+                        trouble => trouble,
+                    });
+                }
             }
         }
     }
@@ -304,7 +345,7 @@ impl Session {
 
     /// While nothing more is expected of the client, a read shows whether it is still there; what it brings is the
     /// beginning of the next request.
-    fn watch_client(&mut self, job: &Job) {
+    pub(super) fn watch_client(&mut self, job: &Job) {
         if job.upload.is_none() && matches!(self.input, Input::Empty) {
             self.client.start_cancellable_read(Buf::new(Size::Small));
             self.input = Input::Reading;
@@ -333,7 +374,7 @@ impl Session {
         match &job.upload {
             _ if job.broken => Trouble::Fault(Fault::NodeClosed),
             Some(_) if job.waits_for_client => Trouble::Fault(Fault::BodyTimeout),
-            _ => Trouble::Fault(Fault::ResponseTimeout),
+            _ => Trouble::Failed(Failure::ResponseTimeout),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::logic::http1::request::{RequestFacts, Version};
 use crate::logic::latency::Sample;
 use crate::logic::route::{Action, RouteIndex};
 use crate::shared::clock;
+use crate::shared::route_gate::RoutePlace;
 
 /// One request and its response.
 pub(super) struct Exchange {
@@ -36,6 +37,10 @@ pub(super) struct Exchange {
     /// Bytes of the response's body, without its framing.
     pub(super) body_out: u64,
     pub(super) retries: u32,
+    /// Its place among the requests of its route, where those are counted.
+    pub(super) place: Option<RoutePlace>,
+    /// What a refusal says of when to come again.
+    pub(super) retry_after_s: Option<u32>,
     pub(super) connect_us: u64,
     pub(super) first_byte_us: u64,
     /// From when on it was the node that was waited for: the end of an upload, or of the attempt before.
@@ -58,6 +63,8 @@ impl Exchange {
             written: 0,
             body_out: 0,
             retries: 0,
+            place: None,
+            retry_after_s: None,
             connect_us: 0,
             first_byte_us: 0,
             asked_us: 0,

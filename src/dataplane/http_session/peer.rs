@@ -13,6 +13,8 @@ const TEXT_MAX: usize = 45;
 pub(super) struct Peer {
     /// Is it in `trusted_proxies`?
     pub(super) trusted: bool,
+    /// `None` for a unix socket.
+    pub(super) address: Option<IpAddr>,
     text: [u8; TEXT_MAX],
     length: u8,
 }
@@ -29,7 +31,7 @@ impl Peer {
             let _ = write!(left, "{address}");
         }
         let length = (TEXT_MAX - left.len()) as u8;
-        Self { trusted, text, length }
+        Self { trusted, address, text, length }
     }
 
     /// The address as text; empty for a unix socket.

@@ -144,6 +144,9 @@ impl Session {
             }
             Found::Route(index) => {
                 exchange.route = Some(index);
+                if let Err(refusal) = self.pass_gate(exchange, index, &request) {
+                    return self.compose_refusal(refusal, &request, after, out);
+                }
                 self.compose_route(&view, index, &request, &request_id, after, out)
             }
         }
@@ -263,7 +266,7 @@ impl Session {
     }
 
     /// May the connection go on after an answer that does not read the body? Only where all of it is here already.
-    fn may_go_on(&self, facts: &RequestFacts, after: usize) -> bool {
+    pub(super) fn may_go_on(&self, facts: &RequestFacts, after: usize) -> bool {
         let whole = match facts.framing {
             Framing::None => true,
             Framing::Length(length) => length <= after as u64,

@@ -16,16 +16,27 @@ use crate::shared::snapshot::{Backend, Entry, Snapshot};
 fn snapshot(node: &Arc<Node>, state: NodeState, version: u64) -> Snapshot {
     let text = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
     let settings = crate::config::parse(text, "test", &|_| None).unwrap();
-    let entry =
-        Entry { node: Arc::clone(node), weight: 1, effective: 1, state, reason: "".into(), since_ms: 0 };
+    let entry = Entry {
+        node: Arc::clone(node),
+        weight: 1,
+        effective: 1,
+        in_flight_max: None,
+        state,
+        reason: "".into(),
+        since_ms: 0,
+    };
     let backend = Backend {
         name: "api".into(),
         strategy: Strategy::default(),
         panics: false,
+        retry: crate::logic::retry::RetryPolicy::OFF,
+        queue: None,
+        adaptive: None,
         affinity: crate::shared::snapshot::Affinity::default(),
         nodes: vec![entry],
     };
     Snapshot {
+        gates: Vec::new(),
         version,
         generation: 1,
         limits: settings.limits,

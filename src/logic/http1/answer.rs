@@ -18,12 +18,21 @@ pub struct Answering<'a> {
     pub keep_alive: bool,
     /// An IMF-fixdate.
     pub date: &'a [u8],
+    /// Seconds for `retry-after`, where more is known than what a fault says by itself.
+    pub retry_after_s: Option<u32>,
 }
 
 impl<'a> Answering<'a> {
     /// An answer to a request that could not be read.
     pub fn unread(date: &'a [u8]) -> Self {
-        Self { version: Version::Http11, is_head: false, json: false, keep_alive: false, date }
+        Self {
+            version: Version::Http11,
+            is_head: false,
+            json: false,
+            keep_alive: false,
+            date,
+            retry_after_s: None,
+        }
     }
 
     /// An answer to `request`.
@@ -34,6 +43,7 @@ impl<'a> Answering<'a> {
             json: request.wants_json,
             keep_alive,
             date,
+            retry_after_s: None,
         }
     }
 }
@@ -45,7 +55,7 @@ pub fn write_fault(out: &mut Vec<u8>, fault: Fault, allow: Option<&str>, answeri
     if let Some(methods) = allow {
         put_field(out, b"allow", methods.as_bytes());
     }
-    if let Some(seconds) = fault.retry_after_s() {
+    if let Some(seconds) = answering.retry_after_s.or(fault.retry_after_s()) {
         put_field(out, b"retry-after", seconds.to_string().as_bytes());
     }
     let body = if answering.json {

@@ -43,6 +43,10 @@ pub enum Failure {
         /// It had carried a request before: the node may have closed it just as this one was sent.
         reused: bool,
     },
+    /// The request was sent, and no response began in time.
+    ResponseTimeout,
+    /// The node answered, with a status of a failure.
+    Status(u16),
 }
 
 impl Failure {
@@ -52,32 +56,10 @@ impl Failure {
             Self::Connect => Fault::ConnectFailed,
             Self::ConnectTimeout => Fault::ConnectTimeout,
             Self::Broke { .. } => Fault::NodeClosed,
+            Self::ResponseTimeout => Fault::ResponseTimeout,
+            // Its answer was given up for a better one, and there is none.
+            Self::Status(_) => Fault::NoHealthyNode,
         }
-    }
-}
-
-/// What to do about a failed attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Try a node that was not tried yet.
-    Elsewhere,
-    /// Try once more, on a new connection, the same node too.
-    Again,
-    /// Tell the client.
-    GiveUp,
-}
-
-/// Decides it. Nothing of the request was read by a node that refused the connection, so the next one may have it;
-/// a request that was sent may be repeated only where that does no harm (RFC 9110, 9.2.2; RFC 9112, 9.3.1), and
-/// where all of it is still at hand.
-///
-/// `whole`: the bytes sent so far are kept, and are all that there is. `repeats`: how often a broken connection has led
-/// to [`Next::Again`] before.
-pub fn after_failure(failure: Failure, request: &RequestFacts, whole: bool, repeats: u32) -> Next {
-    match failure {
-        Failure::Connect | Failure::ConnectTimeout => Next::Elsewhere,
-        Failure::Broke { reused: true } if whole && request.idempotent && repeats == 0 => Next::Again,
-        Failure::Broke { .. } => Next::GiveUp,
     }
 }
 
@@ -128,17 +110,5 @@ mod tests {
     fn an_unread_body_or_a_drain_ends_the_connection() {
         assert!(!reply(&GET, &response(Framing::None), false, false).keep_alive);
         assert!(!reply(&GET, &response(Framing::None), true, true).keep_alive);
-    }
-
-    #[test]
-    fn only_what_is_safe_is_repeated() {
-        let post = RequestFacts { idempotent: false, ..GET };
-        let stale = Failure::Broke { reused: true };
-        assert_eq!(after_failure(stale, &GET, true, 0), Next::Again);
-        assert_eq!(after_failure(stale, &GET, true, 1), Next::GiveUp);
-        assert_eq!(after_failure(stale, &GET, false, 0), Next::GiveUp);
-        assert_eq!(after_failure(stale, &post, true, 0), Next::GiveUp);
-        assert_eq!(after_failure(Failure::Broke { reused: false }, &GET, true, 0), Next::GiveUp);
-        assert_eq!(after_failure(Failure::Connect, &post, true, 3), Next::Elsewhere);
     }
 }

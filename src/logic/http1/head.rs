@@ -57,6 +57,10 @@ impl HeadScanner {
             }
             let empty = text.is_empty();
             let first = self.line == self.start;
+            // As where the line is still unfinished: the answer must not depend on how the bytes arrived.
+            if first && text.first().is_some_and(|&byte| !is_tchar(byte)) {
+                return Err(Fault::BadRequest);
+            }
             self.seen = end;
             self.line = end;
             if !empty {
@@ -157,6 +161,15 @@ mod tests {
     #[test]
     fn tls_on_a_plain_port_is_refused_at_its_first_byte() {
         assert_eq!(whole(b"\x16\x03\x01"), Err(Fault::BadRequest));
+    }
+
+    /// Found by fuzzing: the whole was a head for the parser to refuse, its pieces were refused at once.
+    #[test]
+    fn a_first_byte_that_begins_no_message_is_refused_however_it_arrives() {
+        for bad in [&b"\0==L\xff,\r\n\r\n"[..], b"\r\n\0a\r\n\r\n", b" GET / HTTP/1.1\r\n\r\n"] {
+            assert_eq!(whole(bad), Err(Fault::BadRequest), "{bad:?}");
+            assert_eq!(bytewise(bad), Err(Fault::BadRequest), "{bad:?}");
+        }
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn version_fault(bytes: &[u8]) -> Fault {
 struct Target<'a> {
     /// From absolute-form or authority-form.
     authority: Option<&'a [u8]>,
-    /// Path and query, or `*`.
+    /// Path and query, `*`, or a query alone where the path is empty.
     origin: &'a [u8],
 }
 
@@ -148,8 +148,7 @@ impl<'a> Target<'a> {
             // RFC 9112, 3.2.4: the last proxy turns an OPTIONS without a path into the asterisk-form.
             [] if method == b"OPTIONS" => b"*",
             [] => b"/",
-            // An empty path with a query cannot be written as origin-form without changing the client's bytes.
-            [b'?', ..] => return Err(Fault::BadRequest),
+            // Of an empty path with a query, the query: whoever writes it puts the slash before it (RFC 9112, 3.2.1).
             _ => path,
         };
         Ok(Self { authority: Some(authority), origin })
@@ -377,6 +376,10 @@ mod tests {
         with("OPTIONS http://a HTTP/1.1\nHost: a\n\n", |parsed| {
             assert_eq!(parsed.unwrap().head.target, b"*")
         });
+        with("GET http://a?b HTTP/1.1\nHost: a\n\n", |parsed| {
+            let head = parsed.unwrap().head;
+            assert_eq!((head.target, head.path()), (&b"?b"[..], &b""[..]));
+        });
         with("CONNECT a:443 HTTP/1.1\nHost: a:443\n\n", |parsed| assert!(parsed.unwrap().facts.is_connect));
         for bad in [
             "GET * HTTP/1.1\nHost: a\n\n",
@@ -384,7 +387,6 @@ mod tests {
             "GET ftp://a/ HTTP/1.1\nHost: a\n\n",
             "GET /a#b HTTP/1.1\nHost: a\n\n",
             "GET /\u{e9} HTTP/1.1\nHost: a\n\n",
-            "GET http://a?b HTTP/1.1\nHost: a\n\n",
             "GET  / HTTP/1.1\nHost: a\n\n",
             "GET /\n\n",
             "GET / HTTP/1.1 \nHost: a\n\n",

@@ -31,7 +31,9 @@ pub struct Onward<'a> {
 /// Appends the head of `request` as a node gets it. Always HTTP/1.1, whatever the client speaks.
 pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, onward: &Onward<'_>) {
     let head = &request.head;
-    put(out, &[head.method, b" ", onward.target, b" HTTP/1.1\r\nhost: ", onward.authority, b"\r\n"]);
+    // An empty path before a query is written as origin-form has it (RFC 9112, 3.2.1).
+    let root: &[u8] = if onward.target.first() == Some(&b'?') { b"/" } else { b"" };
+    put(out, &[head.method, b" ", root, onward.target, b" HTTP/1.1\r\nhost: ", onward.authority, b"\r\n"]);
     let dropper = Dropper::new(head.fields, onward.edits);
     for field in head.fields {
         let forwarded = match classify(field.name) {

@@ -21,6 +21,8 @@ fn route(name: &str, host: &str, path: &str) -> Route {
         request_edits: Edits::default(),
         response_edits: Edits::default(),
         timeouts: Timeouts::default(),
+        rate_limit: None,
+        in_flight_max: None,
         limits: MessageLimits::default(),
     }
 }

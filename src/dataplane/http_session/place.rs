@@ -1,0 +1,92 @@
+//! A place on a node for one request: taken where there is one, waited for in the queue where there is none.
+
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::Session;
+use super::outcome::Exchange;
+use super::prepare::Job;
+use super::retry::Course;
+use crate::dataplane::queue::LocalQueue;
+use crate::dataplane::timers::to_ms;
+use crate::dataplane::upstream::{InFlight, LocalNode};
+use crate::dataplane::view::{LocalBackend, Taken};
+use crate::logic::fault::Fault;
+
+/// Why there is no place.
+pub(super) enum NoPlace {
+    ClientGone,
+    Fault(Fault),
+}
+
+/// Of a node that the backend did not have when the request came.
+const ELSEWHERE: u16 = u16::MAX;
+
+impl Session {
+    /// A place on a node that the request was not sent to yet, and that node's place in the backend.
+    pub(super) async fn take_place(
+        &mut self,
+        backend: &LocalBackend,
+        course: &mut Course<'_>,
+        exchange: &mut Exchange,
+        job: &mut Job,
+    ) -> Result<(u16, InFlight), NoPlace> {
+        let draw = self.worker().draw();
+        match backend.take(&mut job.tie, course.tried(), draw, exchange.began, &self.timer) {
+            Taken::Node(at, in_flight) => Ok((at, in_flight)),
+            Taken::Nobody => Err(NoPlace::Fault(course.last_fault())),
+            Taken::Busy(queue) => self.wait_for_place(backend, &queue, course, exchange, job).await,
+        }
+    }
+
+    async fn wait_for_place(
+        &mut self,
+        backend: &LocalBackend,
+        queue: &Rc<LocalQueue>,
+        course: &mut Course<'_>,
+        exchange: &mut Exchange,
+        job: &Job,
+    ) -> Result<(u16, InFlight), NoPlace> {
+        let mut waiting = queue.enter().map_err(|retry_after_s| {
+            exchange.retry_after_s = Some(retry_after_s);
+            NoPlace::Fault(Fault::QueueFull)
+        })?;
+        // One may have become free between the look and the entry.
+        backend.settle(|| self.worker().draw());
+        self.watch_client(job);
+        let timeout = queue.shared.settings().timeout;
+        self.expect_within(timeout);
+        // However often it waits, it waits for as long as one.
+        let due = *course.queue_due.get_or_insert(self.timer.now() + to_ms(timeout));
+        self.timer.bring_forward(due);
+        let waited = std::future::poll_fn(|cx| {
+            if let Poll::Ready(node) = waiting.poll(cx) {
+                return Poll::Ready(Ok(node));
+            }
+            if job.upload.is_none() && self.poll_client_gone(cx) {
+                return Poll::Ready(Err(NoPlace::ClientGone));
+            }
+            if self.timer.now() >= due {
+                return Poll::Ready(Err(NoPlace::Fault(Fault::QueueTimeout)));
+            }
+            Poll::Pending
+        })
+        .await;
+        drop(waiting);
+        match waited {
+            Ok(node) => {
+                let newest = self.worker().view();
+                let known = backend.find(&node).map(|(at, local)| (at, Rc::clone(local)));
+                let (at, local) = known.unwrap_or_else(|| {
+                    let local = newest.nodes().find(|local| std::sync::Arc::ptr_eq(&local.node, &node));
+                    (ELSEWHERE, local.map_or_else(|| Rc::new(LocalNode::new(node)), Rc::clone))
+                });
+                Ok((at, InFlight::on_place(&local, queue, &self.timer)))
+            }
+            Err(no_place) => {
+                exchange.retry_after_s = Some(queue.retry_after_s());
+                Err(no_place)
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The queue of a backend, as far as workers share it: who has requests that wait, and who is called next.
+//!
+//! Every worker keeps its own waiting requests in order. What it shares is a *seat*: how many of them have not been
+//! called yet, and the tickets of the first and the last. A place that becomes free is not freed: it is handed on, with
+//! its claim, to one request on one worker. So nobody can slip in between, and exactly one is woken.
+//!
+//! **Nothing is missed.** A request that comes to wait says so first and looks for a free place then; a request that
+//! ends gives its place back first and looks for somebody who waits then. All of these operations are sequentially
+//! consistent, so at least one of the two sees the other. Whoever finds both a free place and somebody who waits brings
+//! them together. A worker also looks from time to time, because places come from elsewhere too: a node that is new, or
+//! serves again.
+//!
+//! **Nothing is lost.** A seat's `open` is its waiting requests less the grants on their way to it. To call one is to
+//! take one off `open`; a request that leaves takes one off as well; a grant that finds nobody puts one back, and goes
+//! on to the next. It is below zero for as long as more have left than had not been called.
+
+use std::sync::atomic::{
+    AtomicI64, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use crossbeam_utils::CachePadded;
+
+use super::node::Node;
+use crate::logic::limits::WORKERS_MAX;
+use crate::logic::queue::{Order, QueueSettings, Standing};
+
+/// No ticket.
+const NONE: u64 = u64::MAX;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Queue {
+    backend: Arc<str>,
+    settings: QueueSettings,
+    began: Instant,
+    /// Requests that wait, those too that were called and do not know it yet.
+    waiting: CachePadded<AtomicU32>,
+    /// When it was empty last.
+    busy_since_ms: AtomicU64,
+    next_ticket: AtomicU64,
+    /// Places that were handed to requests that waited.
+    granted: AtomicU64,
+    seats: Box<[OnceLock<Box<Seat>>]>,
+    /// Seats are looked at up to here.
+    seats_end: AtomicUsize,
+}
+
+/// One worker's share of a queue. On a cache line of its own: its worker writes it, the others read it.
+#[derive(Debug, Default)]
+struct Seat(CachePadded<SeatWords>);
+
+#[derive(Debug)]
+struct SeatWords {
+    open: AtomicI64,
+    oldest: AtomicU64,
+    newest: AtomicU64,
+}
+
+impl Default for SeatWords {
+    fn default() -> Self {
+        Self { open: AtomicI64::new(0), oldest: AtomicU64::new(NONE), newest: AtomicU64::new(NONE) }
+    }
+}
+
+/// A place on a node, claimed, on its way to a request that waits in this queue.
+#[derive(Debug)]
+pub struct Grant {
+    /// Which queue.
+    pub queue: Arc<Queue>,
+    /// The node.
+    pub node: Arc<Node>,
+}
+
+impl Queue {
+    /// An empty one.
+    pub fn new(backend: Arc<str>, settings: QueueSettings) -> Self {
+        Self {
+            backend,
+            settings,
+            began: Instant::now(),
+            waiting: CachePadded::default(),
+            busy_since_ms: AtomicU64::new(0),
+            next_ticket: AtomicU64::new(0),
+            granted: AtomicU64::new(0),
+            seats: (0..WORKERS_MAX).map(|_| OnceLock::new()).collect(),
+            seats_end: AtomicUsize::new(0),
+        }
+    }
+
+    /// Name of its backend.
+    pub fn backend(&self) -> &Arc<str> {
+        &self.backend
+    }
+
+    /// What it was made with.
+    pub fn settings(&self) -> &QueueSettings {
+        &self.settings
+    }
+
+    /// Milliseconds since it exists: the clock that all workers share.
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Requests that wait.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.load(SeqCst)
+    }
+
+    /// How it stands, but for how fast it drains.
+    pub fn standing(&self, now_ms: u64, drain_per_s: Option<f64>) -> Standing {
+        let waiting = self.waiting();
+        let busy_ms = if waiting == 0 { 0 } else { now_ms.saturating_sub(self.busy_since_ms()) };
+        Standing { waiting, busy_ms, drain_per_s }
+    }
+
+    /// When it was empty last.
+    pub fn busy_since_ms(&self) -> u64 {
+        self.busy_since_ms.load(Relaxed)
+    }
+
+    /// Places that were handed on, in all.
+    pub fn granted(&self) -> u64 {
+        self.granted.load(Relaxed)
+    }
+
+    /// A request of this worker begins to wait, if no more than `max` do; its ticket. [`Queue::leave`] must follow.
+    pub fn enter(&self, worker: usize, now_ms: u64) -> Option<u64> {
+        let max = self.settings.max;
+        let before = self.waiting.fetch_update(SeqCst, SeqCst, |now| (now < max).then_some(now + 1)).ok()?;
+        if before == 0 {
+            self.busy_since_ms.store(now_ms, Relaxed);
+        }
+        let ticket = self.next_ticket.fetch_add(1, Relaxed);
+        self.seat(worker).open.fetch_add(1, SeqCst);
+        Some(ticket)
+    }
+
+    /// A request of this worker waits no longer: it was served with a grant, or it gave up without one.
+    pub fn leave(&self, worker: usize, served: bool) {
+        if served {
+            self.granted.fetch_add(1, Relaxed);
+        } else {
+            self.seat(worker).open.fetch_sub(1, SeqCst);
+        }
+        self.waiting.fetch_sub(1, SeqCst);
+    }
+
+    /// A grant came, and nobody was there for it.
+    pub fn came_in_vain(&self, worker: usize) {
+        self.seat(worker).open.fetch_add(1, SeqCst);
+    }
+
+    /// The tickets of this worker's first and last waiting request.
+    pub fn show(&self, worker: usize, ends: Option<(u64, u64)>) {
+        let (oldest, newest) = ends.unwrap_or((NONE, NONE));
+        self.seat(worker).oldest.store(oldest, SeqCst);
+        self.seat(worker).newest.store(newest, SeqCst);
+    }
+
+    /// Does anybody wait who was not called yet?
+    pub fn has_open(&self) -> bool {
+        self.waiting() > 0 && self.seats().any(|(_, seat)| seat.open.load(SeqCst) > 0)
+    }
+
+    /// Calls one request, and returns the worker that it is on: the caller owes it a grant.
+    pub fn call(&self, order: Order) -> Option<usize> {
+        if self.waiting() == 0 {
+            return None;
+        }
+        loop {
+            let open = self.seats().filter(|(_, seat)| seat.open.load(SeqCst) > 0);
+            let (worker, seat) = match order {
+                Order::Oldest => open.min_by_key(|(_, seat)| seat.oldest.load(SeqCst)),
+                Order::Newest => open.max_by_key(|(_, seat)| seat.newest.load(SeqCst).wrapping_add(1)),
+            }?;
+            let called =
+                seat.open.fetch_update(SeqCst, SeqCst, |open| (open > 0).then_some(open - 1)).is_ok();
+            if called {
+                return Some(worker);
+            }
+        }
+    }
+
+    /// Gives a place back that nobody may be waiting for. True: somebody is after all, and the place is claimed again for
+    /// them.
+    pub fn give_back(&self, node: &Node) -> bool {
+        node.give_back();
+        self.has_open() && node.claim()
+    }
+
+    fn seat(&self, worker: usize) -> &SeatWords {
+        let seat = self.seats[worker].get_or_init(|| {
+            self.seats_end.fetch_max(worker + 1, SeqCst);
+            Box::default()
+        });
+        &seat.0
+    }
+
+    fn seats(&self) -> impl Iterator<Item = (usize, &SeatWords)> {
+        let seats = self.seats[..self.seats_end.load(SeqCst)].iter().enumerate();
+        seats.filter_map(|(worker, seat)| Some((worker, &*seat.get()?.0)))
+    }
+}
