@@ -1,7 +1,6 @@
 //! Nodes as local processes: started, replaced when they die, replaced by another command, and ended with the balancer.
 
 use std::collections::HashSet;
-use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::Value;
