@@ -251,9 +251,9 @@ impl DockerFleet {
         let mut stream = std::pin::pin!(client.logs(&unit.0, Some(options)));
         let mut lines = Vec::new();
         while let Ok(Some(Ok(piece))) = tokio::time::timeout(ENGINE_TIMEOUT, stream.next()).await {
-            let text = piece.to_string();
-            let end = text.floor_char_boundary(NODE_LOG_LINE_BYTES_MAX);
-            lines.push(text[..end].trim_end().to_owned());
+            let bytes = piece.into_bytes();
+            let start = &bytes[..bytes.len().min(NODE_LOG_LINE_BYTES_MAX)];
+            lines.push(String::from_utf8_lossy(start).trim_end().to_owned());
             if lines.len() == NODE_LOG_LINES_MAX {
                 break;
             }

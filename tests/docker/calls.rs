@@ -163,7 +163,7 @@ async fn a_bad_label_is_told_once_and_stops_nothing() {
     let first = std::sync::atomic::AtomicU32::new(0);
     let engine = Engine::start(move |_, path| {
         // The first of each pair asks for our own.
-        let own = || first.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 2 == 0;
+        let own = || first.fetch_add(1, std::sync::atomic::Ordering::SeqCst).is_multiple_of(2);
         (path == "/containers/json").then(|| ok(if own() { "[]" } else { list }))
     });
     for _ in 0..2 {

@@ -9,7 +9,8 @@ fn nodes_that_die_are_replaced() {
         let mut ours = Ours::standard();
         let mut world = World::new(&STEADY, seed, 5);
         // One each ten seconds for five minutes, then peace.
-        world.dies = |second| (second % 10 == 0 && (200..500).contains(&second)).then_some(second as usize);
+        world.dies =
+            |second| (second.is_multiple_of(10) && (200..500).contains(&second)).then_some(second as usize);
         let outcome = world.run(&mut ours);
         assert!(outcome.most <= MAX);
         let last = outcome.changes.last().copied().unwrap_or_default();

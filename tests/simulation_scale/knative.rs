@@ -27,14 +27,14 @@ impl Scaler for Knative {
         // What the activator holds counts as concurrency, as in Knative.
         self.quarters += (look.sample.in_flight + look.sample.queued) / 4.0;
         let now_ms = look.now.as_millis();
-        if now_ms % 1000 != 0 {
+        if !now_ms.is_multiple_of(1000) {
             return Action::Hold;
         }
         self.seconds.push_back(std::mem::take(&mut self.quarters));
         if self.seconds.len() > STABLE {
             self.seconds.pop_front();
         }
-        if now_ms % 2000 != 0 {
+        if !now_ms.is_multiple_of(2000) {
             return Action::Hold;
         }
         let now = look.now.as_secs();

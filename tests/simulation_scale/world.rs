@@ -214,7 +214,7 @@ impl<'a> World<'a> {
 
     fn tick(&mut self, scaler: &mut dyn Scaler) {
         let now = self.now / 1_000_000;
-        let whole = self.now % 1_000_000 == 0;
+        let whole = self.now.is_multiple_of(1_000_000);
         if let Some(victim) = (self.dies)(now).filter(|_| whole) {
             self.kill(victim);
         }

@@ -60,6 +60,9 @@ pub(super) struct Group {
     hand_in: mpsc::Sender<News>,
 }
 
+/// Whom to call about a node, and where the answer goes.
+type Callee = (u64, UnitId, Arc<dyn Fleet>, mpsc::Sender<News>);
+
 /// Sums over the looks of one tick.
 #[derive(Default)]
 struct Moment {
@@ -481,7 +484,7 @@ impl Group {
         });
     }
 
-    fn call(&self, index: usize) -> Option<(u64, UnitId, Arc<dyn Fleet>, mpsc::Sender<News>)> {
+    fn call(&self, index: usize) -> Option<Callee> {
         let mate = &self.nodes[index];
         let unit = mate.unit.as_ref()?.id.clone();
         Some((mate.ticket, unit, Arc::clone(&self.engine), self.hand_in.clone()))

@@ -8,17 +8,11 @@ use crate::logic::limits::{START_RETRY_MAX, START_RETRY_MIN};
 const FIRST_GUESS: Duration = Duration::from_secs(3);
 
 /// The starts of one spec.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Starts {
     boot: Option<Duration>,
     failures: u32,
     blocked_until: Option<Duration>,
-}
-
-impl Default for Starts {
-    fn default() -> Self {
-        Self { boot: None, failures: 0, blocked_until: None }
-    }
 }
 
 impl Starts {
