@@ -110,7 +110,7 @@ fn read(path: &Path) -> Result<String, Problem> {
 const QUOTED_CHARS_MAX: usize = 60;
 
 /// A text from outside as it may stand in a message: on one line, and not for ever.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(QUOTED_CHARS_MAX).flat_map(char::escape_debug).collect();
     if text.chars().nth(QUOTED_CHARS_MAX).is_some() {
         short.push_str("...");

@@ -20,4 +20,5 @@ pub mod queue;
 pub mod rate_limit;
 pub mod retry;
 pub mod route;
+pub mod scale;
 pub mod slow_start;

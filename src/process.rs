@@ -4,6 +4,7 @@ mod announce;
 mod banner;
 mod bind;
 mod descriptors;
+mod fleets;
 
 use std::io;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Settings;
 use crate::config::settings::DriverChoice;
+use crate::control::autoscaler::{self, Autoscaler, FleetTable};
 use crate::control::registry::{Wiring, first_snapshot};
 use crate::control::reload::InForce;
 pub use crate::control::reload::Load;
@@ -134,12 +136,29 @@ async fn live(
         tokio::spawn(admin::serve(listener, admin));
     }
     tokio::spawn(tell(newest.clone(), tell_configuration));
+    let (fleet_orders, fleets_ordered) = mpsc::channel(ORDERS_WAITING_MAX);
+    let (table, fleets) = watch::channel(FleetTable::new());
+    let autoscaler = Autoscaler::new(
+        fleets::engines(&settings.source.name, events.clone()),
+        autoscaler::Wiring {
+            published: meeting.published.clone(),
+            table,
+            orders: fleets_ordered,
+            events: events.clone(),
+            signals: Arc::new(fleets::CountersAlone),
+            in_force: newest.clone(),
+            dry_run: false,
+        },
+    );
+    tokio::spawn(autoscaler.run());
     tokio::spawn(registry.run(Wiring {
         published: meeting.published.clone(),
         orders: ordered,
         events,
         load,
         in_force,
+        fleets,
+        fleet_orders,
     }));
 
     signals.serve_until_told(log.as_ref(), &orders, &mut meeting.workers_end).await;

@@ -4,6 +4,7 @@
 //! finishing goes on with what is left, so that all of them are reported at once.
 
 mod backends;
+mod fleet;
 mod health;
 mod limits;
 mod listeners;

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 
 pub(super) use backend::{
-    Backend, BackendKeys, Health, Outlier, Process, Queue, Retry, Scale, Sticky, Strategy,
+    Backend, BackendKeys, Docker, Health, Hold, Outlier, Process, Pull, Queue, Reach, Retry, Sticky,
+    Strategy, Target,
 };
 pub(super) use route::{Edits, RateLimit, Redirect, Respond, Route};
 

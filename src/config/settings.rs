@@ -22,6 +22,7 @@ use crate::logic::outlier::Policy;
 use crate::logic::queue::QueueSettings;
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
+use crate::logic::scale::ScaleSettings;
 
 /// The whole configuration, finished.
 #[derive(Debug, Clone)]
@@ -140,7 +141,7 @@ pub struct BackendSettings {
     pub strategy: Strategy,
     /// What ties requests to nodes.
     pub affinity: AffinitySettings,
-    /// At least one.
+    /// At least one, but where there is a fleet.
     pub servers: Vec<Server>,
     /// How nodes are probed; `None` probes nobody.
     pub health: Option<HealthSettings>,
@@ -156,6 +157,10 @@ pub struct BackendSettings {
     pub queue: QueueSettings,
     /// Between which bounds the servers' limits are found out; `None` where they are not.
     pub adaptive: Option<AdaptiveSettings>,
+    /// What starts and stops its nodes.
+    pub fleet: Option<Arc<FleetSettings>>,
+    /// How many nodes its fleet has.
+    pub scale: ScaleSettings,
 }
 
 impl BackendSettings {
@@ -173,6 +178,8 @@ impl BackendSettings {
             retry: RetryPolicy::OFF,
             queue: QueueSettings::default(),
             adaptive: None,
+            fleet: None,
+            scale: ScaleSettings::default(),
         }
     }
 }
@@ -224,6 +231,82 @@ impl fmt::Debug for StickySettings {
         f.debug_struct("StickySettings").field("cookie", &self.cookie).field("secret", &secret).finish()
     }
 }
+
+/// What nodes are started from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FleetSettings {
+    /// `docker:`.
+    Docker(DockerSettings),
+    /// `process:`.
+    Process(ProcessSettings),
+}
+
+/// `docker:`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DockerSettings {
+    /// The image.
+    pub image: String,
+    /// The port inside; `None` is the image's only exposed one.
+    pub port: Option<u16>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+    /// In place of the image's command, where there is one.
+    pub command: Vec<String>,
+    /// The Docker network.
+    pub network: String,
+    /// How nodes are reached.
+    pub reach: Reach,
+    /// Cores; 0 is no limit.
+    pub cpus: f64,
+    /// Bytes; 0 is no limit.
+    pub memory_bytes: u64,
+    /// When the image is pulled.
+    pub pull: Pull,
+    /// How long a container may take to stop.
+    pub stop_grace: Duration,
+}
+
+/// `docker.reach`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Published on 127.0.0.1 with a free port.
+    Loopback,
+    /// The container's own address.
+    Network,
+}
+
+/// `docker.pull`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// Where the engine does not have it.
+    Missing,
+    /// Before each start.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// `process:`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessSettings {
+    /// Program and arguments; `{port}` stands for the port.
+    pub command: Vec<String>,
+    /// Environment variables; `{port}` stands for the port.
+    pub env: Vec<(String, String)>,
+}
+
+impl FleetSettings {
+    /// How long a node may take to stop before it is ended.
+    pub fn stop_grace(&self) -> Duration {
+        match self {
+            Self::Docker(docker) => docker.stop_grace,
+            Self::Process(_) => DEFAULT_STOP_GRACE,
+        }
+    }
+}
+
+/// `docker.stop_grace`, where nothing is said.
+pub const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// One server of a backend: an address, or a name that the control plane resolves.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, Manuals};
+use super::autoscaler::FleetTable;
 use super::dns::{Answer, Name, Resolver};
 use super::names::{Change, Names};
 use super::probe::{Probed, Prober};
@@ -47,6 +48,8 @@ pub struct Registry {
     removed: HashSet<Arc<str>>,
     prober: Prober,
     probed: mpsc::Receiver<Probed>,
+    /// The nodes of fleets, as the autoscaler wants them.
+    fleets: FleetTable,
     /// Something beside nodes is not what was published.
     stale: bool,
 }
@@ -63,6 +66,10 @@ pub struct Wiring {
     pub load: Option<Load>,
     /// Who is told of another configuration.
     pub in_force: watch::Sender<InForce>,
+    /// The nodes of fleets.
+    pub fleets: watch::Receiver<FleetTable>,
+    /// Who carries out orders that concern fleets.
+    pub fleet_orders: mpsc::Sender<Order>,
 }
 
 /// Makes nodes of all backends. Names are looked up all at once, and waited for no longer than
@@ -86,6 +93,7 @@ impl Registry {
             removed: HashSet::new(),
             prober: Prober { results, places: Arc::new(Semaphore::new(PROBES_AT_ONCE)) },
             probed,
+            fleets: FleetTable::new(),
             stale: true,
             settings: Arc::clone(&settings),
         };
@@ -105,6 +113,10 @@ impl Registry {
                 Some(order) = wiring.orders.recv() => self.obey(order, &wiring).await,
                 Some(probed) = self.probed.recv() => self.take_probe(probed, &wiring.events),
                 (name, answer) = self.names.answered() => self.take_answer(&name, answer, &wiring.events),
+                Ok(()) = wiring.fleets.changed() => {
+                    let fleets = wiring.fleets.borrow_and_update().clone();
+                    self.take_fleets(fleets);
+                }
                 () = at(due) => self.names.look(),
                 _ = tick.tick(), if moves => self.groups.iter_mut().for_each(Group::tick),
             }
@@ -144,9 +156,21 @@ impl Registry {
     /// Brings the nodes of these backends in line with the settings, the names and the operator.
     fn gather(&mut self, which: impl Fn(&Group) -> bool) {
         for group in self.groups.iter_mut().filter(|group| which(group)) {
-            let places = build::places(&group.settings, &self.names);
+            let fleet = self.fleets.get(&group.settings.name).map_or(&[][..], Vec::as_slice);
+            let places = build::places(&group.settings, &self.names, fleet);
             group.gather(places, &self.removed, &self.manuals, &self.prober);
         }
+    }
+
+    fn take_fleets(&mut self, fleets: FleetTable) {
+        let before = std::mem::replace(&mut self.fleets, fleets);
+        let changed: HashSet<Arc<str>> = before
+            .keys()
+            .chain(self.fleets.keys())
+            .filter(|name| before.get(*name) != self.fleets.get(*name))
+            .cloned()
+            .collect();
+        self.gather(|group| changed.contains(&group.settings.name));
     }
 
     fn take_answer(&mut self, name: &Name, answer: Answer, events: &EventSender) {

@@ -291,8 +291,42 @@ pub const SPLICE_BYTES_MIN: u64 = 192 * 1024;
 pub const SPLICE_TURN_BYTES: u64 = 2 * 1024 * 1024;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
+/// How often a backend is looked at for scaling; one sample each. A step of load is met within it, and steps double the
+/// fleet each time at most: a slower look would be the larger part of what clients wait.
+pub const SCALE_TICK: Duration = Duration::from_millis(250);
+/// The longest `scale.up.window` and `scale.down.window`.
+pub const SCALE_WINDOW_MAX: Duration = Duration::from_secs(3600);
+/// Samples that are kept of one backend.
+pub const SCALE_SAMPLES_MAX: usize = 16_384;
+/// A signal that is older is no reason to start or stop anything.
+pub const SCALE_STALE: Duration = Duration::from_secs(5);
+/// The pause after a start that failed; it doubles with each failure in a row.
+pub const START_RETRY_MIN: Duration = Duration::from_secs(1);
+/// Where that pause stops growing.
+pub const START_RETRY_MAX: Duration = Duration::from_secs(60);
+/// Failed starts in a row of one backend, after which only one node at a time is tried.
+pub const START_FAILURES_MAX: u32 = 5;
+/// How long an engine may take for one call; pulling an image has its own time.
+pub const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long pulling an image may go without any progress.
+pub const PULL_STALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// From the start of a node's container or process to its first passed check.
+pub const WARM_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest that a node which is to be stopped may take to finish what it has in flight.
+pub const NODE_DRAIN_MAX: Duration = Duration::from_secs(3600);
+/// How long a node must have had nothing in flight before it is stopped: a worker may have picked it from a snapshot
+/// that it took just before.
+pub const NODE_QUIET: Duration = Duration::from_millis(250);
+/// Changes of one engine that may wait for the autoscaler.
+pub const CHANGES_WAITING_MAX: usize = 1024;
+/// Log lines of a failed node that are kept.
+pub const NODE_LOG_LINES_MAX: usize = 20;
+/// Bytes of one of them.
+pub const NODE_LOG_LINE_BYTES_MAX: usize = 512;
+
 /// Orders of operators that may wait for the control plane; the next one waits where it is given.
 pub const ORDERS_WAITING_MAX: usize = 64;
+
 /// File descriptors that the process needs beside its connections.
 pub const RESERVED_FDS: u64 = 64;
 
@@ -317,3 +351,5 @@ const _: () = assert!(RETRY_ATTEMPTS_DEFAULT <= RETRY_ATTEMPTS_CEILING);
 const _: () = assert!(CONNECT_ATTEMPTS_MAX <= RETRY_ATTEMPTS_CEILING as usize);
 const _: () = assert!(ADDRESSES_PER_NAME_MAX <= NODES_MAX);
 const _: () = assert!(FLUSH_TIMEOUT.as_millis() < ADMIN_STALL_TIMEOUT.as_millis());
+const _: () = assert!(SCALE_WINDOW_MAX.as_millis() / SCALE_TICK.as_millis() <= SCALE_SAMPLES_MAX as u128);
+const _: () = assert!(SCALE_TICK.as_millis() * 3 <= SCALE_STALE.as_millis());

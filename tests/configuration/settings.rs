@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use plimsoll::config::settings::{BackendSettings, BindAddress, DriverChoice, LogTarget, ServerHost};
+use plimsoll::config::settings::{
+    BackendSettings, BindAddress, DriverChoice, FleetSettings, LogTarget, Pull, Reach, ServerHost,
+};
 use plimsoll::config::{self, Settings};
 use plimsoll::logic::access::LogFormat;
 use plimsoll::logic::balance::Strategy;
@@ -15,6 +17,7 @@ use plimsoll::logic::queue::QueueSettings;
 use plimsoll::logic::rate_limit::{Rate, RateKey, RateLimit};
 use plimsoll::logic::retry::{RetryOn, RetryPolicy};
 use plimsoll::logic::route::{Action, Found, ListenerIndex, Route};
+use plimsoll::logic::scale::ScaleSettings;
 
 fn parse(text: &str) -> Settings {
     config::parse(text, "test.yaml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
@@ -123,8 +126,14 @@ fn the_second_short_form_carries_its_backend() {
     assert_eq!(backend(&settings, "/api/users"), "/api/*");
     assert_eq!(settings.backends[0].servers[0].host, ServerHost::Name("aws.something.com".into(), 80));
     assert_eq!(settings.backends[0].strategy, Strategy::LeastConnections);
-    let refusal = settings.refusal().unwrap().to_string();
-    assert!(refusal.contains("`routes[0].docker_image` asks for what this version cannot do"), "{refusal}");
+    let Some(FleetSettings::Docker(docker)) = settings.backends[0].fleet.as_deref() else {
+        panic!("no fleet")
+    };
+    assert_eq!(
+        (docker.image.as_str(), docker.reach, docker.pull),
+        ("api-server", Reach::Loopback, Pull::Missing)
+    );
+    assert_eq!(settings.backends[0].scale, ScaleSettings::default());
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod clients;
 mod commands;
 mod descriptors;
 mod drain;
+mod fleet;
 mod health;
 mod kernel;
 mod listening;

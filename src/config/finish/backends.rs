@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Notes, Place, health, limits};
+use super::{Notes, Place, fleet, health, limits};
 use crate::config::leaf::address::{Scheme, ServerUrl};
 use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
@@ -126,9 +126,10 @@ impl Backends {
             retry: limits::retry(keys.retry),
             queue: limits::queue(keys.queue),
             adaptive: limits::adaptive(keys, place, notes),
+            fleet: fleet::fleet(keys, place, notes),
+            scale: fleet::scale(keys, place, notes),
         });
         limits::check_queue(keys, place, notes);
-        check_fleet(keys, place, notes);
         index
     }
 
@@ -259,72 +260,4 @@ fn sticky(sticky: &raw::Sticky, place: &Place<'_>, notes: &mut Notes) -> Option<
     };
     let secret = sticky.secret.as_deref().map(Box::from);
     Some(StickySettings { cookie: cookie.0.clone(), secret })
-}
-
-/// Nodes that are started: by what, and how many.
-fn check_fleet(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) {
-    if place.has("docker") && place.has("docker_image") {
-        let help = "`docker_image` is short for `docker: { image: ... }`: keep one of them";
-        notes.error(&place.key("docker_image"), "the backend has both `docker` and `docker_image`", help);
-    }
-    if let Some(docker) = keys.docker
-        && docker.image.as_deref().is_none_or(str::is_empty)
-    {
-        let place = place.key("docker");
-        match docker.image {
-            None => notes.missing(&place, "image", "`docker`", "write `image: name:tag`"),
-            Some(_) => notes.error(&place.key("image"), "the image has no name", "write `image: name:tag`"),
-        }
-    }
-    if let Some(process) = keys.process {
-        check_process(process, &place.key("process"), notes);
-    }
-    if let Some(scale) = keys.scale {
-        check_scale(scale, place, notes);
-    }
-}
-
-fn check_process(process: &raw::Process, place: &Place<'_>, notes: &mut Notes) {
-    let command = process.command.as_deref().unwrap_or_default();
-    if command.first().is_none_or(String::is_empty) {
-        if process.command.is_some() {
-            notes.error(
-                &place.key("command"),
-                "the command is empty",
-                "write `command: [\"./server\", \"--port\", \"{port}\"]`",
-            );
-        }
-        return notes.missing(
-            place,
-            "command",
-            "`process`",
-            "write `command: [\"./server\", \"--port\", \"{port}\"]`",
-        );
-    }
-    let mut texts = command.iter().chain(process.env.iter().flatten().map(|(_, value)| value));
-    if !texts.any(|text| text.contains("{port}")) {
-        notes.error(
-            &place.key("command"),
-            "the process is never told its port",
-            "put `{port}` into `command` or `env`: every node listens on a port of its own",
-        );
-    }
-}
-
-fn check_scale(scale: &raw::Scale, place: &Place<'_>, notes: &mut Notes) {
-    let at = place.key("scale");
-    let (min, max) = (scale.min.unwrap_or(1), scale.max.unwrap_or(8));
-    if min > max {
-        let key = if scale.min.is_some() { "min" } else { "max" };
-        notes.error(
-            &at.key(key),
-            format!("`min` ({min}) is larger than `max` ({max})"),
-            "raise `max`, or lower `min`",
-        );
-    }
-    if !place.has("docker") && !place.has("docker_image") && !place.has("process") {
-        let help =
-            "give the backend `docker` or `process`: servers that are listed are neither started nor stopped";
-        notes.error(&at, "there is nothing to scale", help);
-    }
 }

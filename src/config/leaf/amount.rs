@@ -137,6 +137,13 @@ impl Leaf for Percent {
     }
 }
 
+impl Percent {
+    /// As a share: 1 is 100 %.
+    pub(in crate::config) fn share(self) -> f64 {
+        f64::from(self.0) / 10_000.0
+    }
+}
+
 impl Leaf for Workers {
     const FORMAT: &'static str = "workers";
     const MEANING: &'static str = "`auto` or a number of threads";

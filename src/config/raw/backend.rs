@@ -46,16 +46,12 @@ macro_rules! with_backend_keys {
             #[schemars(extend("default" = "50%", "x-max" = "100%"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
             /// Short for `docker` with this image and its defaults.
-            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker_image`"))]
             pub(in crate::config) docker_image: Option<String>,
             /// Nodes as containers that are started and stopped.
-            #[schemars(extend("x-later" = "containers are not in this version: list `servers` in place of `docker`"))]
             pub(in crate::config) docker: Option<Docker>,
             /// Nodes as local processes that are started and stopped.
-            #[schemars(extend("x-later" = "local processes are not in this version: list `servers` in place of `process`"))]
             pub(in crate::config) process: Option<Process>,
             /// How many nodes there are. For `docker` and `process`.
-            #[schemars(extend("x-later" = "scaling is not in this version: remove `scale`"))]
             pub(in crate::config) scale: Option<Scale>,
         }
 
@@ -72,6 +68,7 @@ macro_rules! with_backend_keys {
                     slow_start: self.slow_start,
                     panic_threshold: self.panic_threshold,
                     docker: self.docker.as_ref(),
+                    docker_image: self.docker_image.as_deref(),
                     process: self.process.as_ref(),
                     scale: self.scale.as_ref(),
                     retry: self.retry.as_ref(),
@@ -96,6 +93,7 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) slow_start: Option<Span>,
     pub(in crate::config) panic_threshold: Option<Percent>,
     pub(in crate::config) docker: Option<&'a Docker>,
+    pub(in crate::config) docker_image: Option<&'a str>,
     pub(in crate::config) process: Option<&'a Process>,
     pub(in crate::config) scale: Option<&'a Scale>,
     pub(in crate::config) retry: Option<&'a Retry>,
@@ -308,6 +306,7 @@ pub(in crate::config) struct Scale {
     /// What a node should carry; where several are given, the hungriest decides.
     pub(in crate::config) target: Option<Target>,
     /// Where requests wait while nodes start.
+    #[schemars(extend("x-later" = "requests do not wait for nodes in this version: remove `hold`"))]
     pub(in crate::config) hold: Option<Hold>,
     /// Without a request before the last node is stopped (`min: 0`).
     #[schemars(extend("default" = "5m", "x-min" = "1s"))]
@@ -329,10 +328,10 @@ pub(in crate::config) struct Target {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(in crate::config) rps: Option<u32>,
     /// Its share of the cores that it may use.
-    #[schemars(extend("x-min" = "1%", "x-max" = "100%"))]
+    #[schemars(extend("x-min" = "1%", "x-max" = "100%", "x-later" = "processors are no target in this version: use `in_flight` or `rps`"))]
     pub(in crate::config) cpu: Option<Percent>,
     /// The time within which 99 of 100 requests are answered.
-    #[schemars(extend("x-min" = "1ms"))]
+    #[schemars(extend("x-min" = "1ms", "x-later" = "response times are no target in this version: use `in_flight` or `rps`"))]
     pub(in crate::config) p99: Option<Span>,
 }
 

@@ -8,6 +8,7 @@ use super::gates::{Gates, queue};
 use super::{affinity, name_of};
 use crate::config::Settings;
 use crate::config::settings::{BackendSettings, Server, ServerHost};
+use crate::control::autoscaler::{Call, FleetNode};
 use crate::control::names::Names;
 use crate::shared::node::{NodeAddress, Origin};
 use crate::shared::snapshot::{AccessLog, Backend, Entry, Snapshot};
@@ -69,11 +70,25 @@ pub(super) struct Place {
     pub(super) in_flight_max: Option<NonZeroU32>,
     /// Why its name has no address.
     pub(super) unresolved: Option<Arc<str>>,
+    /// What its fleet asks of it, and why.
+    pub(super) call: Option<(Call, Arc<str>)>,
 }
 
-/// The nodes that a backend should have, in the order of the file.
-pub(super) fn places(settings: &BackendSettings, names: &Names) -> Vec<Place> {
-    settings.servers.iter().flat_map(|server| of_server(server, names)).collect()
+/// The nodes that a backend should have: those of the file in its order, then those of its fleet.
+pub(super) fn places(settings: &BackendSettings, names: &Names, fleet: &[FleetNode]) -> Vec<Place> {
+    let listed = settings.servers.iter().flat_map(|server| of_server(server, names));
+    listed.chain(fleet.iter().map(of_fleet)).collect()
+}
+
+fn of_fleet(node: &FleetNode) -> Place {
+    Place {
+        address: node.address.clone(),
+        origin: node.origin,
+        weight: node.weight,
+        in_flight_max: None,
+        unresolved: None,
+        call: Some((node.call, Arc::clone(&node.reason))),
+    }
 }
 
 fn of_server(server: &Server, names: &Names) -> Vec<Place> {
@@ -96,11 +111,11 @@ fn of_name(server: &Server, names: &Names) -> Vec<Place> {
 
 fn known(address: NodeAddress, origin: Origin, server: &Server) -> Place {
     let Server { weight, in_flight_max, .. } = *server;
-    Place { address, origin, weight, in_flight_max, unresolved: None }
+    Place { address, origin, weight, in_flight_max, unresolved: None, call: None }
 }
 
 fn unresolved(name: String, reason: Arc<str>, server: &Server) -> Place {
     let address = NodeAddress::Unresolved(name.into());
     let Server { weight, in_flight_max, .. } = *server;
-    Place { address, origin: Origin::Dns, weight, in_flight_max, unresolved: Some(reason) }
+    Place { address, origin: Origin::Dns, weight, in_flight_max, unresolved: Some(reason), call: None }
 }

@@ -14,7 +14,7 @@ use crate::logic::limits::{NODES_MAX, OUTLIER_WINDOW};
 use crate::logic::slow_start::effective;
 use crate::shared::conduct::{Bench, Standing};
 use crate::shared::event::{Event, EventSender, Kind, Level};
-use crate::shared::node::{Node, NodeState};
+use crate::shared::node::{Node, NodeState, Origin};
 use crate::shared::snapshot::{Backend, Entry};
 
 /// What operators said, by the ids of nodes.
@@ -85,6 +85,7 @@ impl Group {
             member.weight = place.weight;
             member.in_flight_max = place.in_flight_max;
             member.unresolved = place.unresolved;
+            member.call = place.call;
             member.leaving = None;
             member.manual = manuals.get(&member.node.id).copied().unwrap_or_default();
             self.members.push(member);
@@ -102,8 +103,12 @@ impl Group {
             } else {
                 "it is not in the configuration any more"
             });
-            if !by_hand && member.node.origin == crate::shared::node::Origin::Dns {
-                member.leaving = Some("its name does not lead there any more");
+            match member.node.origin {
+                Origin::Dns if !by_hand => member.leaving = Some("its name does not lead there any more"),
+                Origin::Docker | Origin::Process | Origin::Label if !by_hand => {
+                    member.leaving = Some("its fleet does not have it any more");
+                }
+                _ => {}
             }
             self.members.push(member);
         }

@@ -1,6 +1,6 @@
 //! One node as the registry knows it: everything that has a say in its state, and what follows from all of that.
 //!
-//! The first of these that has something to say decides: it leaves; its name does not resolve; an operator took it out;
+//! The first of these that has something to say decides: it leaves; its name does not resolve; an operator or its fleet took it out;
 //! its probes fail or have not begun; the workers have ejected it. Else it serves.
 
 use std::num::NonZeroU32;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::config::settings::{BackendSettings, HealthSettings};
+use crate::control::autoscaler::Call;
 use crate::control::probe::{Prober, Probing};
 use crate::logic::health::{Health, Verdict};
 use crate::logic::limits::{REGISTRY_TICK, SLOW_START_STEPS};
@@ -42,6 +43,8 @@ pub(super) struct Member {
     pub(super) manual: Manual,
     /// Why its name has no address.
     pub(super) unresolved: Option<Arc<str>>,
+    /// What its fleet asks of it, and why; `None` where no fleet started it.
+    pub(super) call: Option<(Call, Arc<str>)>,
     /// Why it is not wanted any more. It stays until nothing is in flight.
     pub(super) leaving: Option<&'static str>,
     probes: Option<Probes>,
@@ -86,6 +89,7 @@ impl Member {
             in_flight_max: None,
             manual: Manual::default(),
             unresolved,
+            call: None,
             leaving: None,
             probes: None,
             ejected_for: None,
@@ -102,7 +106,9 @@ impl Member {
         others_serve: bool,
         prober: &Prober,
     ) {
-        let Some(settings) = settings.filter(|_| self.unresolved.is_none() && self.leaving.is_none()) else {
+        let listens = !matches!(self.call, Some((Call::Warming, _)));
+        let wanted = self.unresolved.is_none() && self.leaving.is_none() && listens;
+        let Some(settings) = settings.filter(|_| wanted) else {
             self.probes = None;
             return;
         };
@@ -165,6 +171,11 @@ impl Member {
             Some(NodeWish::Down) => return (NodeState::Down, "taken down by an operator".into()),
             Some(NodeWish::Drain) => return (NodeState::Draining, "drained by an operator".into()),
             Some(NodeWish::Ready) | None => {}
+        }
+        match &self.call {
+            Some((Call::Warming, why)) => return (NodeState::Warming, Arc::clone(why)),
+            Some((Call::Draining, why)) => return (NodeState::Draining, Arc::clone(why)),
+            Some((Call::Serving, _)) | None => {}
         }
         let verdict = self.probes.as_ref().map(|probes| (probes.health.verdict(), &probes.trouble));
         match verdict {

@@ -7,12 +7,16 @@ use super::{Registry, Wiring, now_ms};
 use crate::control::reload::{self, InForce, Trouble};
 use crate::logic::limits::WEIGHT_MAX;
 use crate::shared::event::{Event, Kind, Level};
+use crate::shared::node::Origin;
 use crate::shared::order::{Fault, NodeWish, Order, Outcome, Refused, Wish};
 use crate::shared::reload::LastReload;
 
 impl Registry {
     /// Carries out an order. Whoever gave it hears of it when all can see what came of it.
     pub(super) async fn obey(&mut self, order: Order, wiring: &Wiring) {
+        if self.is_for_fleet(&order.wish) {
+            return hand_on(order, wiring);
+        }
         let outcome = match order.wish {
             Wish::SetNode { node, state, weight } => self.set_node(&node, state, weight),
             Wish::RemoveNode { node } => self.remove_node(&node),
@@ -23,6 +27,21 @@ impl Registry {
         };
         self.publish(wiring);
         (order.answer)(outcome);
+    }
+
+    /// Does it concern nodes that are started and stopped?
+    fn is_for_fleet(&self, wish: &Wish) -> bool {
+        match wish {
+            Wish::AddNode { backend } | Wish::Scale { backend, .. } | Wish::Roll { backend } => {
+                let mut groups = self.groups.iter().map(|group| &group.settings);
+                groups.any(|settings| *settings.name == **backend && settings.fleet.is_some())
+            }
+            Wish::RemoveNode { node } => self.find(node).is_ok_and(|(group, at)| {
+                let origin = self.groups[group].members[at].node.origin;
+                matches!(origin, Origin::Docker | Origin::Process)
+            }),
+            Wish::SetNode { .. } | Wish::Reload => false,
+        }
     }
 
     fn set_node(&mut self, id: &str, state: Option<NodeWish>, weight: Option<u32>) -> Outcome {
@@ -83,7 +102,7 @@ impl Registry {
         }
     }
 
-    /// Until a backend has something that starts nodes for it.
+    /// Of a backend without a fleet.
     fn refuse_fleet(&self, backend: &str) -> Outcome {
         let known = self.groups.iter().any(|group| *group.settings.name == *backend);
         Err(match known {
@@ -147,6 +166,18 @@ impl Registry {
                 Err(refused)
             }
         }
+    }
+}
+
+/// To the autoscaler. It has the answer, too.
+fn hand_on(order: Order, wiring: &Wiring) {
+    if let Err(refused) = wiring.fleet_orders.try_send(order) {
+        (refused.into_inner().answer)(Err(Refused {
+            fault: Fault::Unavailable,
+            code: "busy",
+            message: "too many orders wait for the fleets".to_owned(),
+            hint: "try again".to_owned(),
+        }));
     }
 }
 

@@ -1,0 +1,349 @@
+//! Acts on what `logic::scale` decides: starts, watches, drains and stops the nodes of all fleets.
+//!
+//! One task owns everything here. Engines are called by tasks of their own, whose answers come back as news, so that an
+//! engine that hangs delays nothing but itself. What the registry shall publish stands in the [`FleetTable`].
+
+mod group;
+mod mate;
+mod roll;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use self::group::{Group, News};
+use super::fleet::{Change, Fleet, Unit};
+use super::reload::InForce;
+use crate::config::settings::FleetSettings;
+use crate::logic::limits::{CHANGES_WAITING_MAX, SCALE_TICK};
+use crate::shared::event::{Event, EventSender, Kind, Level};
+use crate::shared::node::{NodeAddress, Origin};
+use crate::shared::order::{Fault, Order, Outcome, Refused, Wish};
+use crate::shared::snapshot::Published;
+
+/// Looks at the nodes' counters in one [`SCALE_TICK`]: the load of a moment is the mean of these.
+const LOOKS: u32 = 5;
+/// The engines' lists are read again by themselves this often: what no event told is found then.
+const RESYNC: Duration = Duration::from_secs(30);
+
+/// The nodes that fleets have, by backend: what the registry shall publish.
+pub type FleetTable = HashMap<Arc<str>, Vec<FleetNode>>;
+
+/// A node of a fleet, as the registry shall see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetNode {
+    /// Where it listens.
+    pub address: NodeAddress,
+    /// Which engine runs it.
+    pub origin: Origin,
+    /// Its weight.
+    pub weight: u32,
+    /// Its container or process.
+    pub unit: Arc<str>,
+    /// What is asked of it.
+    pub call: Call,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// What is asked of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// It runs, and does not listen yet: no requests.
+    Warming,
+    /// It listens: requests, as soon as its probes pass.
+    Serving,
+    /// No new requests; those in flight finish.
+    Draining,
+}
+
+/// What the autoscaler meets the rest of the process in.
+pub struct Wiring {
+    /// What the workers serve from: the nodes' counters.
+    pub published: Published,
+    /// Where the registry reads the nodes.
+    pub table: watch::Sender<FleetTable>,
+    /// Orders that concern fleets.
+    pub orders: mpsc::Receiver<Order>,
+    /// Who is told what happens.
+    pub events: EventSender,
+    /// What only others know.
+    pub signals: Arc<dyn Signals>,
+    /// Settings that are read again.
+    pub in_force: watch::Receiver<InForce>,
+    /// Decide and tell, and do nothing.
+    pub dry_run: bool,
+}
+
+/// Signals of a backend that do not stand in its nodes' counters.
+pub trait Signals: Send + Sync {
+    /// The time within which 99 of 100 requests of the last seconds were answered.
+    fn p99(&self, backend: &str) -> Option<Duration>;
+}
+
+/// Gives the engine that starts such nodes.
+pub type EngineOf = Box<dyn Fn(&FleetSettings) -> Arc<dyn Fleet> + Send>;
+
+/// Scales all backends that have a fleet.
+pub struct Autoscaler {
+    groups: Vec<Group>,
+    engines: Vec<Arc<dyn Fleet>>,
+    engine: EngineOf,
+    wiring: Wiring,
+    news: mpsc::Receiver<News>,
+    hand_in: mpsc::Sender<News>,
+    began: Instant,
+}
+
+impl Autoscaler {
+    /// Of the settings in force. `engine` gives the engine for a backend's nodes; backends of one kind share one.
+    pub fn new(engine: EngineOf, wiring: Wiring) -> Self {
+        let (hand_in, news) = mpsc::channel(CHANGES_WAITING_MAX);
+        let began = Instant::now();
+        let mut autoscaler =
+            Self { groups: Vec::new(), engines: Vec::new(), engine, wiring, news, hand_in, began };
+        autoscaler.go_by_settings();
+        autoscaler
+    }
+
+    /// Brings the fleets in line with the settings in force. Nodes of another spec are replaced one at a time; those of a
+    /// backend that is gone drain.
+    fn go_by_settings(&mut self) {
+        let now = self.began.elapsed();
+        let settings = Arc::clone(&self.wiring.in_force.borrow_and_update().settings);
+        let named = |group: &Group| {
+            settings
+                .backends
+                .iter()
+                .find(|backend| backend.name == group.name)
+                .filter(|backend| backend.fleet.as_ref().is_some_and(|fleet| kind(fleet) == group.kind()))
+        };
+        for group in &mut self.groups {
+            match named(group) {
+                Some(backend) => group.reconfigure(backend, now),
+                None => group.leave(&self.wiring, now),
+            }
+        }
+        for backend in &settings.backends {
+            let Some(fleet) = &backend.fleet else { continue };
+            if self.groups.iter().any(|group| group.name == backend.name && !group.leaves) {
+                continue;
+            }
+            let index = self.engine_for(fleet);
+            let engine = Arc::clone(&self.engines[index]);
+            self.groups.push(Group::new(backend, fleet, engine, index, self.hand_in.clone(), now));
+        }
+    }
+
+    fn engine_for(&mut self, fleet: &FleetSettings) -> usize {
+        let found = (self.engine)(fleet);
+        if let Some(known) = self.engines.iter().position(|known| known.name() == found.name()) {
+            return known;
+        }
+        let index = self.engines.len();
+        forward(index, found.watch(), self.hand_in.clone());
+        self.engines.push(found);
+        self.look_at(index);
+        index
+    }
+
+    /// Keeps every fleet as it should be, for as long as it is polled.
+    pub async fn run(mut self) {
+        let mut tick = tokio::time::interval(SCALE_TICK / LOOKS);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut resync = tokio::time::interval(RESYNC);
+        loop {
+            tokio::select! {
+                _ = tick.tick(), if !self.groups.is_empty() => self.tick(),
+                Ok(()) = self.wiring.in_force.changed() => self.go_by_settings(),
+                Some(news) = self.news.recv() => self.take(news),
+                Some(order) = self.wiring.orders.recv() => self.obey(order),
+                _ = resync.tick() => (0..self.engines.len()).for_each(|index| self.look_at(index)),
+            }
+            self.publish();
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.began.elapsed();
+        let snapshot = self.wiring.published.current();
+        for group in &mut self.groups {
+            let backend = snapshot.backends.iter().find(|backend| backend.name == group.name);
+            group.tick(backend.map(|backend| &**backend), &self.wiring, now);
+        }
+        self.groups.retain(|group| !group.leaves || !group.nodes.is_empty());
+    }
+
+    fn take(&mut self, news: News) {
+        let now = self.began.elapsed();
+        match news {
+            News::Changed(engine, change) => self.changed(engine, change),
+            News::Listed(engine, Ok(units)) => self.listed(engine, units),
+            News::Listed(engine, Err(error)) => self.tell_engine(engine, Level::Warning, error.to_string()),
+            other => {
+                self.groups.iter_mut().for_each(|group| group.take(&other, &self.wiring, now));
+            }
+        }
+    }
+
+    fn changed(&mut self, engine: usize, change: Change) {
+        let now = self.began.elapsed();
+        match change {
+            Change::Appeared => self.look_at(engine),
+            Change::Resync => {
+                self.groups
+                    .iter_mut()
+                    .filter(|group| group.engine_index == engine)
+                    .for_each(Group::engine_is_back);
+                self.look_at(engine);
+            }
+            Change::Down(error) => {
+                let text = format!("{error}; nodes that run go on");
+                self.tell_engine(engine, Level::Error, text);
+            }
+            Change::Step(ticket, happening) => {
+                self.groups.iter_mut().for_each(|group| group.step(ticket, &happening, &self.wiring, now));
+            }
+            Change::Unit(unit, happening) => {
+                self.groups.iter_mut().for_each(|group| group.happened(&unit, &happening, &self.wiring, now));
+            }
+        }
+    }
+
+    fn tell_engine(&self, engine: usize, level: Level, text: String) {
+        let name = self.engines.get(engine).map_or("", |engine| engine.name());
+        self.wiring.events.send(Event::now(Kind::Fleet, level, format!("{name}: {text}")));
+    }
+
+    /// Asks an engine for its list.
+    fn look_at(&self, index: usize) {
+        let Some(engine) = self.engines.get(index).cloned() else { return };
+        let hand_in = self.hand_in.clone();
+        tokio::spawn(async move {
+            let listed = engine.list().await;
+            let _ = hand_in.send(News::Listed(index, listed)).await;
+        });
+    }
+
+    /// The truth of an engine: nodes that it does not have are gone, those that it has are known or adopted, and what
+    /// belongs to no backend any more is stopped.
+    fn listed(&mut self, engine: usize, units: Vec<Unit>) {
+        let now = self.began.elapsed();
+        for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
+            group.reconcile(&units, &self.wiring, now);
+        }
+        for unit in units {
+            if self.groups.iter().any(|group| group.name == unit.backend && group.engine_index == engine) {
+                continue;
+            }
+            if unit.ours && !self.wiring.dry_run {
+                self.end_orphan(engine, &unit);
+            } else if !unit.ours {
+                let text =
+                    format!("{} is left out: there is no backend `{}` with a fleet", unit.id, unit.backend);
+                self.tell_engine(engine, Level::Warning, text);
+            }
+        }
+    }
+
+    fn end_orphan(&self, index: usize, unit: &Unit) {
+        let Some(engine) = self.engines.get(index).cloned() else { return };
+        let text =
+            format!("stopping {}: the configuration has no backend `{}` any more", unit.id, unit.backend);
+        self.tell_engine(index, Level::Info, text);
+        let id = unit.id.clone();
+        tokio::spawn(async move {
+            let _ = engine.stop(&id, crate::config::settings::DEFAULT_STOP_GRACE).await;
+            let _ = engine.remove(&id).await;
+        });
+    }
+
+    fn obey(&mut self, order: Order) {
+        let now = self.began.elapsed();
+        let outcome = self.carry_out(&order.wish, now);
+        (order.answer)(outcome);
+    }
+
+    fn carry_out(&mut self, wish: &Wish, now: Duration) -> Outcome {
+        match wish {
+            Wish::Scale { backend, replicas, paused } => self.group(backend)?.scale(*replicas, *paused),
+            Wish::AddNode { backend } => {
+                let wiring = &self.wiring;
+                let group = self.groups.iter_mut().find(|group| *group.name == **backend);
+                group.ok_or_else(|| no_fleet(backend))?.add_node(wiring, now)
+            }
+            Wish::Roll { backend } => self.group(backend)?.roll(now),
+            Wish::RemoveNode { node } => {
+                let wiring = &self.wiring;
+                let found = self.groups.iter_mut().find_map(|group| group.remove_node(node, wiring, now));
+                found.unwrap_or_else(|| {
+                    Err(refuse(
+                        Fault::Unknown,
+                        "no_such_node",
+                        format!("no fleet has a node `{node}`"),
+                        "see `plimsoll nodes`",
+                    ))
+                })
+            }
+            Wish::SetNode { .. } | Wish::Reload => Err(refuse(
+                Fault::Conflict,
+                "not_a_fleet",
+                "that is no order for a fleet".into(),
+                "ask the registry",
+            )),
+        }
+    }
+
+    fn group(&mut self, backend: &str) -> Result<&mut Group, Refused> {
+        self.groups.iter_mut().find(|group| *group.name == *backend).ok_or_else(|| no_fleet(backend))
+    }
+
+    fn publish(&self) {
+        let mut table = FleetTable::new();
+        for group in &self.groups {
+            table.entry(Arc::clone(&group.name)).or_default().extend(group.published());
+        }
+        self.wiring.table.send_if_modified(|before| {
+            let changed = *before != table;
+            if changed {
+                *before = table;
+            }
+            changed
+        });
+    }
+}
+
+/// Brings the changes of one engine to the one task.
+fn forward(index: usize, mut changes: mpsc::Receiver<Change>, hand_in: mpsc::Sender<News>) {
+    tokio::spawn(async move {
+        while let Some(change) = changes.recv().await {
+            if hand_in.send(News::Changed(index, change)).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Settings of another kind need another engine.
+fn kind(settings: &FleetSettings) -> std::mem::Discriminant<FleetSettings> {
+    std::mem::discriminant(settings)
+}
+
+fn no_fleet(backend: &str) -> Refused {
+    let message = format!("the backend `{backend}` has no fleet");
+    refuse(
+        Fault::Conflict,
+        "no_fleet",
+        message,
+        "give it `docker` or `process`: listed servers are not started",
+    )
+}
+
+fn refuse(fault: Fault, code: &'static str, message: String, hint: &str) -> Refused {
+    Refused { fault, code, message, hint: hint.to_owned() }
+}

@@ -1,0 +1,395 @@
+//! The autoscaler with an engine in memory: what it starts, drains and stops, and in which order.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::config::Settings;
+use crate::control::fleet::{self, EngineError, EngineFault, StartOrder, Stats, Steps, UnitId};
+use crate::logic::balance::Strategy;
+use crate::logic::retry::RetryPolicy;
+use crate::shared::event::events;
+use crate::shared::node::{Node, NodeState};
+use crate::shared::snapshot::{Affinity, Backend, Entry, Snapshot};
+
+/// Units that listen for as long as they run.
+#[derive(Default)]
+struct Memory(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    units: Vec<(Unit, Option<TcpListener>)>,
+    log: Vec<String>,
+    out_of_order: bool,
+    count: u32,
+    watchers: Vec<mpsc::Sender<Change>>,
+}
+
+impl Memory {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.with(|state| state.log.clone())
+    }
+
+    fn running(&self) -> usize {
+        self.with(|state| state.units.iter().filter(|(unit, _)| unit.running).count())
+    }
+}
+
+impl Fleet for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Process
+    }
+
+    fn list(&self) -> fleet::Call<'_, Vec<Unit>> {
+        let units = self.with(|state| state.units.iter().map(|(unit, _)| unit.clone()).collect());
+        Box::pin(async { Ok(units) })
+    }
+
+    fn start<'a>(&'a self, order: &'a StartOrder, _: Steps) -> fleet::Call<'a, Unit> {
+        let started = self.with(|state| {
+            if state.out_of_order {
+                return Err(EngineError::new(EngineFault::NoSpace, "the disk is full", "make room"));
+            }
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            state.count += 1;
+            let unit = Unit {
+                id: UnitId(format!("u{}", state.count).into()),
+                backend: Arc::clone(&order.backend),
+                fingerprint: Arc::clone(&order.fingerprint),
+                address: listener.local_addr().ok(),
+                running: true,
+                ours: true,
+                weight: 1,
+            };
+            state.log.push(format!("start {}", unit.id));
+            state.units.push((unit.clone(), Some(listener)));
+            Ok(unit)
+        });
+        Box::pin(async { started })
+    }
+
+    fn stop<'a>(&'a self, id: &'a UnitId, _: Duration) -> fleet::Call<'a, ()> {
+        self.with(|state| {
+            state.log.push(format!("stop {id}"));
+            for (unit, listener) in &mut state.units {
+                if unit.id == *id {
+                    (unit.running, *listener) = (false, None);
+                }
+            }
+        });
+        Box::pin(async { Ok(()) })
+    }
+
+    fn remove<'a>(&'a self, id: &'a UnitId) -> fleet::Call<'a, ()> {
+        self.with(|state| {
+            state.log.push(format!("remove {id}"));
+            state.units.retain(|(unit, _)| unit.id != *id);
+        });
+        Box::pin(async { Ok(()) })
+    }
+
+    fn log<'a>(&'a self, _: &'a UnitId) -> fleet::Call<'a, Vec<String>> {
+        Box::pin(async { Ok(vec!["it was the disk".to_owned()]) })
+    }
+
+    fn stats<'a>(&'a self, _: &'a UnitId) -> fleet::Call<'a, Stats> {
+        Box::pin(async { Ok(Stats::default()) })
+    }
+
+    fn watch(&self) -> mpsc::Receiver<Change> {
+        let (sender, receiver) = mpsc::channel(16);
+        self.with(|state| state.watchers.push(sender));
+        receiver
+    }
+}
+
+struct Nothing;
+
+impl Signals for Nothing {
+    fn p99(&self, _: &str) -> Option<Duration> {
+        None
+    }
+}
+
+struct Rig {
+    engine: Arc<Memory>,
+    table: watch::Receiver<FleetTable>,
+    orders: mpsc::Sender<Order>,
+    told: crossbeam_channel::Receiver<Event>,
+    published: Published,
+    reload: watch::Sender<InForce>,
+    nodes: HashMap<SocketAddr, Arc<Node>>,
+}
+
+impl Rig {
+    fn start(engine: Arc<Memory>, min: u32, max: u32, dry_run: bool) -> Self {
+        let settings = settings("x", min, max);
+        let published = Published::new(snapshot(&settings, Vec::new()));
+        let first = InForce { settings: Arc::new(settings), reloaded_ms: None, last: None };
+        let (reload, in_force) = watch::channel(first);
+        let (table, nodes) = watch::channel(FleetTable::new());
+        let (orders, received) = mpsc::channel(4);
+        let (events, told) = events();
+        let wiring = Wiring {
+            published: published.clone(),
+            table,
+            orders: received,
+            events,
+            signals: Arc::new(Nothing),
+            in_force,
+            dry_run,
+        };
+        let shared: Arc<dyn Fleet> = engine.clone();
+        let autoscaler = Autoscaler::new(Box::new(move |_| Arc::clone(&shared)), wiring);
+        tokio::spawn(autoscaler.run());
+        Self { engine, table: nodes, orders, told, published, reload, nodes: HashMap::new() }
+    }
+
+    /// What the registry does: the table becomes nodes.
+    fn publish(&mut self) {
+        let table = self.table.borrow().clone();
+        let nodes = table.get("api").into_iter().flatten().filter_map(|node| {
+            let NodeAddress::Tcp(address) = node.address else { return None };
+            let known = self
+                .nodes
+                .entry(address)
+                .or_insert_with(|| Arc::new(Node::new("api".into(), node.address.clone(), node.origin)));
+            let state = match node.call {
+                Call::Warming => NodeState::Warming,
+                Call::Serving => NodeState::Serving,
+                Call::Draining => NodeState::Draining,
+            };
+            Some(Entry {
+                node: Arc::clone(known),
+                weight: 1,
+                effective: 1,
+                in_flight_max: None,
+                state,
+                reason: Arc::clone(&node.reason),
+                since_ms: 0,
+            })
+        });
+        let backend = Backend {
+            name: "api".into(),
+            strategy: Strategy::default(),
+            panics: false,
+            affinity: Affinity::default(),
+            retry: RetryPolicy::OFF,
+            queue: None,
+            adaptive: None,
+            nodes: nodes.collect(),
+        };
+        let before = self.published.current();
+        self.published.publish(Snapshot {
+            backends: vec![Arc::new(backend)],
+            routes: Arc::clone(&before.routes),
+            listeners: Vec::new(),
+            gates: Vec::new(),
+            trusted_proxies: Vec::new(),
+            ..*before
+        });
+    }
+
+    async fn wait(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            self.publish();
+            if is_so(self) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{what}: {:?} {:?}", self.engine.log(), self.calls());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        self.table.borrow().get("api").into_iter().flatten().map(|node| node.call).collect()
+    }
+
+    async fn order(&self, wish: Wish) -> Outcome {
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        let answer_to = Box::new(move |outcome| {
+            let _ = sender.send(outcome);
+        });
+        self.orders.send(Order { wish, answer: answer_to }).await.unwrap();
+        answer.await.unwrap()
+    }
+
+    async fn scale(&self, replicas: Option<u32>, paused: Option<bool>) -> Outcome {
+        self.order(Wish::Scale { backend: "api".into(), replicas, paused }).await
+    }
+
+    fn told(&self) -> String {
+        self.told.try_iter().map(|event| format!("{}: {}\n", event.kind.name(), event.text)).collect()
+    }
+}
+
+fn settings(command: &str, min: u32, max: u32) -> Settings {
+    let text = format!(
+        "routes: [{{ path: /*, backend: api }}]\nbackends: {{ api: {{ process: {{ command: [{command}, '{{port}}'] }}, \
+         scale: {{ min: {min}, max: {max} }} }} }}\n"
+    );
+    crate::config::parse(&text, "plimsoll.yaml", &|_| None).unwrap()
+}
+
+fn snapshot(settings: &Settings, backends: Vec<Arc<Backend>>) -> Snapshot {
+    Snapshot {
+        version: 1,
+        generation: 1,
+        limits: settings.limits,
+        timeouts: settings.timeouts,
+        trusted_proxies: Vec::new(),
+        access_log: None,
+        listeners: Vec::new(),
+        gates: Vec::new(),
+        routes: Arc::clone(&settings.routes),
+        backends,
+    }
+}
+
+#[tokio::test]
+async fn the_fewest_nodes_come_up_and_say_why() {
+    let mut rig = Rig::start(Arc::default(), 2, 4, false);
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let told = rig.told();
+    assert!(told.contains("scale: 0 nodes there, and `min` is 2"), "{told}");
+    assert_eq!(rig.engine.log(), ["start u1", "start u2"]);
+}
+
+#[tokio::test]
+async fn a_node_is_out_of_the_table_and_empty_before_it_is_stopped() {
+    let mut rig = Rig::start(Arc::default(), 1, 4, false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    rig.scale(Some(2), None).await.unwrap();
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    rig.nodes.values().for_each(|node| node.begin());
+    rig.scale(Some(1), None).await.unwrap();
+    rig.wait("one drains", |rig| rig.calls().contains(&Call::Draining)).await;
+    for _ in 0..50 {
+        rig.publish();
+        assert_eq!(rig.engine.running(), 2, "stopped with a request in flight");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.nodes.values().for_each(|node| node.end());
+    rig.wait("one is gone", |rig| rig.engine.running() == 1 && rig.calls() == [Call::Serving]).await;
+    let log = rig.engine.log();
+    assert_eq!(log[2].split(' ').next(), Some("stop"));
+    assert_eq!(log[3].split(' ').next(), Some("remove"));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_out_of_order_is_told_and_it_converges_when_it_is_back() {
+    let engine = Arc::new(Memory::default());
+    engine.with(|state| state.out_of_order = true);
+    let mut rig = Rig::start(Arc::clone(&engine), 1, 4, false);
+    let mut told = String::new();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !(told.contains("the disk is full: make room") && told.contains("starts in a row failed")) {
+        assert!(Instant::now() < deadline, "{told}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        told += &rig.told();
+    }
+    engine.with(|state| state.out_of_order = false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+}
+
+#[tokio::test]
+async fn units_of_an_earlier_life_are_adopted_and_those_without_a_backend_end() {
+    let engine = Arc::new(Memory::default());
+    let mut listeners = Vec::new();
+    for (id, backend, ours) in [("old", "api", true), ("orphan", "gone", true), ("guest", "gone", false)] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let unit = Unit {
+            id: UnitId(id.into()),
+            backend: backend.into(),
+            fingerprint: "other".into(),
+            address: listener.local_addr().ok(),
+            running: true,
+            ours,
+            weight: 1,
+        };
+        engine.with(|state| state.units.push((unit, None)));
+        listeners.push(listener);
+    }
+    let mut rig = Rig::start(engine, 1, 4, false);
+    // Its spec is another: a new node serves before the old one goes.
+    rig.wait("the old one is replaced", |rig| rig.engine.log().contains(&"remove old".to_owned())).await;
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    let log = rig.engine.log();
+    let place = |what: &str| log.iter().position(|line| line == what);
+    assert!(place("start u1") < place("stop old"), "{log:?}");
+    assert!(place("stop orphan").is_some() && place("stop guest").is_none(), "{log:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_and_starts_nothing() {
+    let rig = Rig::start(Arc::default(), 1, 4, true);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !rig.told().contains("(dry run: nothing is done)") {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(rig.engine.log(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn orders_are_checked() {
+    let rig = Rig::start(Arc::default(), 1, 4, false);
+    let fault = |outcome: Outcome| outcome.map_err(|refused| refused.code).unwrap_err();
+    assert_eq!(fault(rig.scale(Some(9), None).await), "out_of_range");
+    assert_eq!(fault(rig.order(Wish::Roll { backend: "nobody".into() }).await), "no_fleet");
+    assert_eq!(fault(rig.order(Wish::RemoveNode { node: "api/x".into() }).await), "no_such_node");
+    assert!(rig.scale(None, Some(true)).await.unwrap().contains("paused"));
+    assert!(rig.order(Wish::AddNode { backend: "api".into() }).await.is_ok());
+}
+
+#[tokio::test]
+async fn another_command_replaces_all_nodes_and_new_ones_serve_first() {
+    let mut rig = Rig::start(Arc::default(), 2, 4, false);
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let next = InForce { settings: Arc::new(settings("y", 2, 4)), reloaded_ms: None, last: None };
+    rig.reload.send_replace(next);
+    rig.wait("both are replaced", |rig| rig.engine.log().contains(&"remove u2".to_owned())).await;
+    let log = rig.engine.log();
+    let place = |what: &str| log.iter().position(|line| line == what).unwrap_or(usize::MAX);
+    let (first, second) = (place("stop u1").min(place("stop u2")), place("stop u1").max(place("stop u2")));
+    assert!(place("start u3") < first && place("start u4") < second, "{log:?}");
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    assert!(rig.told().contains("all nodes were replaced"));
+}
+
+#[tokio::test]
+async fn a_new_command_that_fails_stops_the_roll_and_the_old_nodes_go_on() {
+    let mut rig = Rig::start(Arc::default(), 1, 4, false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    rig.engine.with(|state| state.out_of_order = true);
+    let next = InForce { settings: Arc::new(settings("y", 1, 4)), reloaded_ms: None, last: None };
+    rig.reload.send_replace(next);
+    let mut told = String::new();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !told.contains("the roll has stopped") {
+        assert!(Instant::now() < deadline, "{told}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        told += &rig.told();
+    }
+    rig.wait("the old one serves", |rig| rig.calls() == [Call::Serving]).await;
+    assert_eq!(rig.engine.log(), ["start u1"]);
+}
+
+#[tokio::test]
+async fn a_backend_that_is_gone_drains_all_its_nodes() {
+    let mut rig = Rig::start(Arc::default(), 2, 4, false);
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let text = "routes: [{ path: /*, servers: [{ url: 'http://1.1.1.1' }] }]\n";
+    let other = crate::config::parse(text, "plimsoll.yaml", &|_| None).unwrap();
+    rig.reload.send_replace(InForce { settings: Arc::new(other), reloaded_ms: None, last: None });
+    rig.wait("none runs", |rig| rig.engine.running() == 0 && rig.calls().is_empty()).await;
+}

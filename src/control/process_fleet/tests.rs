@@ -1,0 +1,100 @@
+use super::*;
+
+fn order(command: &[&str]) -> StartOrder {
+    let command = command.iter().map(|&text| text.to_owned()).collect();
+    let settings = ProcessSettings { command, env: Vec::new() };
+    StartOrder {
+        backend: "api".into(),
+        settings: Arc::new(FleetSettings::Process(settings)),
+        fingerprint: "x".into(),
+        ticket: 1,
+    }
+}
+
+async fn start(fleet: &ProcessFleet, command: &[&str]) -> Result<Unit, EngineError> {
+    let (changes, _steps) = mpsc::channel(8);
+    fleet.start(&order(command), Steps::new(1, changes)).await
+}
+
+async fn next(changes: &mut mpsc::Receiver<Change>) -> Change {
+    tokio::time::timeout(Duration::from_secs(10), changes.recv())
+        .await
+        .expect("a change in time")
+        .expect("a watch")
+}
+
+#[tokio::test]
+async fn a_process_is_told_its_port_and_its_end_and_its_last_lines_are_known() {
+    let fleet = ProcessFleet::default();
+    let mut changes = fleet.watch();
+    let unit = start(&fleet, &["/bin/sh", "-c", "echo port {port}; echo bad >&2; exit 3"]).await.unwrap();
+    assert_eq!(next(&mut changes).await, Change::Unit(unit.id.clone(), Happening::Died(Some(3))));
+    let port = format!("port {}", unit.address.unwrap().port());
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let mut log = fleet.log(&unit.id).await.unwrap();
+        log.sort();
+        if log == ["bad".to_owned(), port.clone()] {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{log:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!fleet.list().await.unwrap()[0].running);
+    fleet.remove(&unit.id).await.unwrap();
+    assert_eq!(fleet.list().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn one_that_does_not_end_by_itself_is_ended_after_its_grace() {
+    let fleet = ProcessFleet::default();
+    let mut changes = fleet.watch();
+    let polite = start(&fleet, &["/bin/sleep", "60"]).await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    // Nothing is counted yet for a process that has just begun.
+    while fleet.stats(&polite.id).await.unwrap().memory_bytes == 0 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fleet.stop(&polite.id, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(next(&mut changes).await, Change::Unit(polite.id, Happening::Died(Some(143))));
+    let deaf = start(&fleet, &["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"])
+        .await
+        .unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while fleet.log(&deaf.id).await.unwrap().is_empty() {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fleet.stop(&deaf.id, Duration::from_millis(50)).await.unwrap();
+    assert_eq!(next(&mut changes).await, Change::Unit(deaf.id, Happening::Died(Some(137))));
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_there_is_named_with_its_cure() {
+    let error = start(&ProcessFleet::default(), &["/nowhere/at-all"]).await.unwrap_err();
+    assert_eq!(error.fault, EngineFault::Missing);
+    assert!(error.to_string().contains("`/nowhere/at-all` cannot be started"), "{error}");
+    assert!(error.to_string().contains("correct `process.command`"), "{error}");
+}
+
+#[tokio::test]
+async fn lines_without_an_end_and_many_lines_are_bounded() {
+    let fleet = ProcessFleet::default();
+    let mut changes = fleet.watch();
+    let script = "head -c 4000 /dev/zero | tr '\\0' x; for i in $(seq 100); do echo line $i; done";
+    let unit = start(&fleet, &["/bin/sh", "-c", script]).await.unwrap();
+    next(&mut changes).await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let log = fleet.log(&unit.id).await.unwrap();
+        assert!(
+            log.len() <= NODE_LOG_LINES_MAX && log.iter().all(|line| line.len() <= NODE_LOG_LINE_BYTES_MAX)
+        );
+        if log.last().is_some_and(|line| line == "line 100") {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{log:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

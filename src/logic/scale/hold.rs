@@ -1,0 +1,113 @@
+//! Requests for a backend that sleeps (`scale.min: 0`): which may wait while a node starts, how the node is waited for,
+//! and how many it gets at once when it is there.
+//!
+//! They wait in the backend's queue, with the limits of `scale.hold` for as long as no node serves. A queue that stands
+//! still because nobody serves is no overload: the first stays the first.
+
+use std::time::Duration;
+
+use super::{HoldSettings, Target};
+
+/// The first pause between two attempts to connect to a node that starts.
+pub const KNOCK_MIN: Duration = Duration::from_millis(1);
+/// Where that pause stops growing: an attempt costs the machine that boots the node less than a hundredth of a core.
+pub const KNOCK_MAX: Duration = Duration::from_millis(10);
+/// The node's first requests at once, where neither `max_connections` nor `target.in_flight` says.
+pub const RELEASE_DEFAULT: u32 = 64;
+
+/// A backend as one more request finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asleep {
+    /// Nodes that take requests.
+    pub serving: u32,
+    /// Requests that wait already.
+    pub waiting: u32,
+    /// The last starts failed, and the next one is not before the request's patience is over.
+    pub hopeless: bool,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A node serves: it is none of this file's business.
+    Awake,
+    /// It waits, no longer than this.
+    Wait(Duration),
+    /// Too many wait: 503 at once, `hold_full`.
+    Full,
+    /// No node will be there in time: 503 at once, `no_healthy_node`.
+    Hopeless,
+}
+
+/// May one more request wait?
+pub fn admit(hold: &HoldSettings, backend: &Asleep) -> Verdict {
+    match backend {
+        Asleep { serving: 1.., .. } => Verdict::Awake,
+        Asleep { hopeless: true, .. } => Verdict::Hopeless,
+        Asleep { waiting, .. } if *waiting >= hold.max => Verdict::Full,
+        _ => Verdict::Wait(hold.timeout),
+    }
+}
+
+/// How many of those that wait a node takes now. The rest follows as places become free, so that a node is never sent
+/// more at once than it would be in ordinary times: a thousand requests to a node that has just booted are its end.
+pub fn release(waiting: u32, in_flight: u32, limit: Option<u32>, target: &Target) -> u32 {
+    let places = limit.or_else(|| target.in_flight.map(|places| places as u32)).unwrap_or(RELEASE_DEFAULT);
+    places.saturating_sub(in_flight).min(waiting)
+}
+
+/// The pauses between attempts to connect: 1 ms, growing by half up to 10 ms.
+#[derive(Debug, Clone)]
+pub struct Knocks(Duration);
+
+impl Default for Knocks {
+    fn default() -> Self {
+        Self(KNOCK_MIN)
+    }
+}
+
+impl Iterator for Knocks {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.0;
+        self.0 = (pause * 3 / 2).min(KNOCK_MAX);
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: HoldSettings = HoldSettings { max: 3, timeout: Duration::from_secs(30) };
+
+    #[test]
+    fn a_bounded_number_waits_while_nobody_serves() {
+        let asleep = |waiting| Asleep { serving: 0, waiting, hopeless: false };
+        assert_eq!(admit(&HOLD, &asleep(2)), Verdict::Wait(HOLD.timeout));
+        assert_eq!(admit(&HOLD, &asleep(3)), Verdict::Full);
+        assert_eq!(admit(&HOLD, &Asleep { serving: 1, ..asleep(3) }), Verdict::Awake);
+        assert_eq!(admit(&HOLD, &Asleep { hopeless: true, ..asleep(0) }), Verdict::Hopeless);
+        assert_eq!(admit(&HoldSettings { max: 0, ..HOLD }, &asleep(0)), Verdict::Full);
+    }
+
+    #[test]
+    fn a_node_gets_no_more_than_it_has_places() {
+        let target = Target { in_flight: Some(20.0), ..Target::default() };
+        assert_eq!(release(1000, 0, Some(8), &target), 8);
+        assert_eq!(release(1000, 0, None, &target), 20);
+        assert_eq!(release(1000, 15, None, &target), 5);
+        assert_eq!(release(3, 0, None, &target), 3);
+        assert_eq!(release(1000, 30, None, &target), 0);
+        assert_eq!(release(1000, 0, None, &Target::default()), RELEASE_DEFAULT);
+    }
+
+    #[test]
+    fn knocks_grow_from_one_millisecond_to_ten() {
+        let pauses: Vec<_> = Knocks::default().take(9).collect();
+        assert_eq!(pauses[0], KNOCK_MIN);
+        assert_eq!(pauses[8], KNOCK_MAX);
+        assert!(pauses.is_sorted());
+    }
+}

@@ -1,0 +1,57 @@
+//! The fleets' engines, and what the autoscaler cannot see by itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::settings::FleetSettings;
+use crate::control::autoscaler::{EngineOf, Signals};
+use crate::control::docker::{DockerFleet, Endpoint, candidates};
+use crate::control::fleet::Fleet;
+use crate::control::process_fleet::ProcessFleet;
+use crate::shared::event::{Event, EventSender, Kind, Level};
+
+/// Engines of both kinds. `configuration` is the name of the file: it tells this balancer's containers from those of
+/// others on the same engine, over restarts too.
+pub(super) fn engines(configuration: &str, events: EventSender) -> EngineOf {
+    let owner = owner(configuration);
+    let processes: Arc<dyn Fleet> = Arc::new(ProcessFleet::default());
+    Box::new(move |settings| match settings {
+        FleetSettings::Process(_) => Arc::clone(&processes),
+        FleetSettings::Docker(_) => {
+            Arc::new(DockerFleet::new(endpoint(&events), owner.as_str().into(), events.clone()))
+        }
+    })
+}
+
+/// The first place where an engine listens; where there is none, the place where one is expected.
+fn endpoint(events: &EventSender) -> Endpoint {
+    let places = candidates(|name| std::env::var(name).ok()).unwrap_or_else(|why| {
+        events.send(Event::now(Kind::Fleet, Level::Error, why));
+        Vec::new()
+    });
+    let is_there = |endpoint: &&Endpoint| match endpoint {
+        Endpoint::Unix(path) => Path::new(path).exists(),
+        Endpoint::Tcp(_) => true,
+    };
+    let found = places.iter().find(is_there).or(places.first()).cloned();
+    found.unwrap_or_else(|| Endpoint::Unix("/var/run/docker.sock".to_owned()))
+}
+
+/// A name that this configuration on this machine has, and no other.
+fn owner(configuration: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let path = std::fs::canonicalize(configuration).unwrap_or_else(|_| configuration.into());
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let digest = Sha256::digest(format!("{}\n{}", machine.trim(), path.display()).as_bytes());
+    digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// This version has no target of response times: the configuration refuses it.
+pub(super) struct CountersAlone;
+
+impl Signals for CountersAlone {
+    fn p99(&self, _: &str) -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,55 @@
+//! The engine's events: cut, resumed, repeated, and an engine that hangs.
+
+use std::time::Duration;
+
+use plimsoll::control::fleet::{Change, Fleet, UnitId};
+use plimsoll::logic::scale::lifecycle::Happening;
+use tokio::sync::mpsc;
+
+use crate::engine::{Answer, Engine, error, ok};
+
+const DIED: &str = "{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"c1\",\"Attributes\":\
+                    {\"exitCode\":\"137\"}},\"time\":5,\"timeNano\":5000000007}";
+
+async fn next(changes: &mut mpsc::Receiver<Change>) -> Change {
+    tokio::time::timeout(Duration::from_secs(20), changes.recv())
+        .await
+        .expect("a change in time")
+        .expect("a watch")
+}
+
+fn died() -> Change {
+    Change::Unit(UnitId("c1".into()), Happening::Died(Some(137)))
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_is_resumed_and_nothing_counts_twice() {
+    let engine = Engine::start(|_, path| (path == "/events").then(|| Answer { hangs: true, ..ok(DIED) }));
+    let mut changes = engine.fleet.watch();
+    assert_eq!(next(&mut changes).await, died());
+    assert_eq!(next(&mut changes).await, Change::Resync);
+    engine.cut();
+    assert!(matches!(next(&mut changes).await, Change::Down(_)));
+    // The same event comes again, and is known.
+    assert_eq!(next(&mut changes).await, Change::Resync);
+    assert_eq!(engine.asked().iter().filter(|call| *call == "GET /events").count(), 2);
+}
+
+#[tokio::test]
+async fn an_engine_that_answers_500_is_down_once_and_looked_at_again_when_it_is_back() {
+    let engine = Engine::start(|_, _| Some(error(500, "broken")));
+    let mut changes = engine.fleet.watch();
+    assert!(matches!(next(&mut changes).await, Change::Down(_)));
+    engine.say(|_, _| None);
+    assert_eq!(next(&mut changes).await, Change::Resync, "one outage is told once");
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_is_noticed_by_its_pings() {
+    let engine = Engine::start(|_, _| None);
+    let mut changes = engine.fleet.watch();
+    assert_eq!(next(&mut changes).await, Change::Resync);
+    engine.say(|_, path| (path == "/_ping").then(|| Answer { hangs: true, ..ok("") }));
+    let Change::Down(error) = next(&mut changes).await else { panic!("it hangs") };
+    assert!(error.message.contains("does not answer in time"), "{error}");
+}
