@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
 
 # Seconds after which a step is taken for hung. All of them together stay under 25 minutes on two cores.
-readonly STEP_SECONDS_MAX=1200
+readonly STEP_SECONDS_MAX=2400
 fuzz_seconds=60
 passed=0 failed=0 skipped=0
 steps=(format lint deny test browser allocations docs)
