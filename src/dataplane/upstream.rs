@@ -127,10 +127,7 @@ impl LocalNode {
 
     /// What was recorded since the last call.
     pub(crate) fn take_durations(&self) -> Option<NodeDurations> {
-        let mut durations = self.durations.borrow_mut();
-        let recorded =
-            durations.as_ref().is_some_and(|(all, connects, _)| !all.is_empty() || !connects.is_empty());
-        if recorded { durations.replace(fresh()) } else { None }
+        if self.has_durations() { self.durations.replace(Some(fresh())) } else { None }
     }
 }
 

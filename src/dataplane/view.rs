@@ -323,42 +323,12 @@ mod tests {
 
     use super::*;
     use crate::dataplane::stats::Timing;
-    use crate::logic::limits::{MessageLimits, Timeouts};
     use crate::shared::node::{Node, NodeAddress, Origin};
-    use crate::shared::snapshot::{Affinity, Entry};
+    use crate::shared::snapshot::Entry;
 
     fn snapshot(nodes: &[&Arc<Node>]) -> Arc<Snapshot> {
-        let entry = |node: &&Arc<Node>| Entry {
-            node: Arc::clone(node),
-            weight: 1,
-            effective: 1,
-            in_flight_max: None,
-            state: NodeState::Serving,
-            reason: "".into(),
-            since_ms: 0,
-        };
-        let nodes = nodes.iter().map(entry).collect();
-        Arc::new(Snapshot {
-            version: 1,
-            generation: 1,
-            limits: MessageLimits::default(),
-            timeouts: Timeouts::default(),
-            trusted_proxies: Vec::new(),
-            access_log: None,
-            listeners: Vec::new(),
-            routes: Arc::default(),
-            gates: Vec::new(),
-            backends: vec![Arc::new(Backend {
-                name: "api".into(),
-                strategy: Strategy::RoundRobin,
-                panics: false,
-                affinity: Affinity::default(),
-                retry: RetryPolicy::OFF,
-                queue: None,
-                adaptive: None,
-                nodes,
-            })],
-        })
+        let nodes = nodes.iter().map(|&node| Entry::of(Arc::clone(node), 1)).collect();
+        Arc::new(Snapshot::of(vec![Arc::new(Backend::of(nodes))]))
     }
 
     fn node(port: u16) -> Arc<Node> {

@@ -178,21 +178,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::logic::http1::framing::Framing;
-    use crate::logic::http1::request::Version;
 
-    const GET: RequestFacts = RequestFacts {
-        version: Version::Http11,
-        framing: Framing::None,
-        keep_alive: true,
-        is_head: false,
-        is_connect: false,
-        idempotent: true,
-        expects_continue: false,
-        upgrade: false,
-        hops_left: None,
-        wants_json: false,
-    };
+    const GET: RequestFacts = RequestFacts::GET;
 
     fn sent(sent: u32) -> Tries {
         Tries { sent, ..Tries::default() }

@@ -188,3 +188,58 @@ impl Reader {
         self.0.load()
     }
 }
+
+/// Plain ones, for tests that are about one of their parts.
+#[cfg(test)]
+mod plain {
+    use super::*;
+
+    impl Snapshot {
+        /// The first, with default limits and nothing but these backends.
+        pub(crate) fn of(backends: Vec<Arc<Backend>>) -> Self {
+            Self {
+                version: 1,
+                generation: 1,
+                limits: MessageLimits::default(),
+                timeouts: Timeouts::default(),
+                trusted_proxies: Vec::new(),
+                access_log: None,
+                listeners: Vec::new(),
+                routes: Arc::default(),
+                gates: Vec::new(),
+                backends,
+            }
+        }
+    }
+
+    impl Backend {
+        /// The backend `api` with these nodes, and nothing but defaults.
+        pub(crate) fn of(nodes: Vec<Entry>) -> Self {
+            Self {
+                name: "api".into(),
+                strategy: Strategy::default(),
+                panics: false,
+                affinity: Affinity::default(),
+                retry: RetryPolicy::OFF,
+                queue: None,
+                adaptive: None,
+                nodes,
+            }
+        }
+    }
+
+    impl Entry {
+        /// A node of this weight that serves.
+        pub(crate) fn of(node: Arc<Node>, weight: u32) -> Self {
+            Self {
+                node,
+                weight,
+                effective: weight,
+                in_flight_max: None,
+                state: NodeState::Serving,
+                reason: "".into(),
+                since_ms: 0,
+            }
+        }
+    }
+}

@@ -178,7 +178,6 @@ mod tests {
     use crossbeam_channel::{Sender, unbounded};
 
     use super::*;
-    use crate::logic::limits::{MessageLimits, Timeouts};
     use crate::shared::mailbox::{Inbox, mailbox};
     use crate::shared::report::Totals;
     use crate::shared::snapshot::Snapshot;
@@ -187,22 +186,11 @@ mod tests {
     fn collector(workers: usize) -> (Collector, Vec<Inbox>, Sender<Report>) {
         let (sender, reports) = unbounded();
         let (mailboxes, inboxes) = (0..workers).map(|_| mailbox().unwrap()).unzip();
-        (Collector::start(reports, mailboxes, Published::new(nothing())).unwrap(), inboxes, sender)
-    }
-
-    fn nothing() -> Snapshot {
-        Snapshot {
-            version: 1,
-            generation: 1,
-            limits: MessageLimits::default(),
-            timeouts: Timeouts::default(),
-            trusted_proxies: Vec::new(),
-            access_log: None,
-            listeners: Vec::new(),
-            routes: Arc::default(),
-            gates: Vec::new(),
-            backends: Vec::new(),
-        }
+        (
+            Collector::start(reports, mailboxes, Published::new(Snapshot::of(Vec::new()))).unwrap(),
+            inboxes,
+            sender,
+        )
     }
 
     /// The ticket of the next flush, waited for.

@@ -6,11 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use super::*;
 use crate::config::Settings;
 use crate::control::fleet::{self, EngineError, EngineFault, StartOrder, Stats, Steps, UnitId};
-use crate::logic::balance::Strategy;
-use crate::logic::retry::RetryPolicy;
 use crate::shared::event::events;
 use crate::shared::node::{Node, NodeState};
-use crate::shared::snapshot::{Affinity, Backend, Entry, Snapshot};
+use crate::shared::snapshot::{Backend, Entry, Snapshot};
 
 /// Units that listen for as long as they run.
 #[derive(Default)]
@@ -167,26 +165,10 @@ impl Rig {
                 Call::Serving => NodeState::Serving,
                 Call::Draining => NodeState::Draining,
             };
-            Some(Entry {
-                node: Arc::clone(known),
-                weight: 1,
-                effective: 1,
-                in_flight_max: None,
-                state,
-                reason: Arc::clone(&node.reason),
-                since_ms: 0,
-            })
+            let reason = Arc::clone(&node.reason);
+            Some(Entry { state, reason, ..Entry::of(Arc::clone(known), 1) })
         });
-        let backend = Backend {
-            name: "api".into(),
-            strategy: Strategy::default(),
-            panics: false,
-            affinity: Affinity::default(),
-            retry: RetryPolicy::OFF,
-            queue: None,
-            adaptive: None,
-            nodes: nodes.collect(),
-        };
+        let backend = Backend::of(nodes.collect());
         let before = self.published.current();
         self.published.publish(Snapshot {
             backends: vec![Arc::new(backend)],
@@ -242,16 +224,10 @@ fn settings(command: &str, min: u32, max: u32) -> Settings {
 
 fn snapshot(settings: &Settings, backends: Vec<Arc<Backend>>) -> Snapshot {
     Snapshot {
-        version: 1,
-        generation: 1,
         limits: settings.limits,
         timeouts: settings.timeouts,
-        trusted_proxies: Vec::new(),
-        access_log: None,
-        listeners: Vec::new(),
-        gates: Vec::new(),
         routes: Arc::clone(&settings.routes),
-        backends,
+        ..Snapshot::of(backends)
     }
 }
 

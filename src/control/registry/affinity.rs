@@ -60,31 +60,14 @@ mod tests {
         let entry = |(at, &weight): (usize, &u32)| {
             let address = NodeAddress::Tcp(([10, 0, 0, at as u8], 80).into());
             let node = Arc::new(Node::new("api".into(), address, Origin::Static));
-            Entry {
-                node,
-                weight,
-                effective: weight,
-                in_flight_max: None,
-                state: NodeState::Serving,
-                reason: "".into(),
-                since_ms: 0,
-            }
+            Entry::of(node, weight)
         };
         weights.iter().enumerate().map(entry).collect()
     }
 
     fn backend(settings: &BackendSettings, nodes: Vec<Entry>, before: Option<&Backend>) -> Backend {
         let affinity = build(settings, &nodes, before);
-        Backend {
-            name: "api".into(),
-            strategy: settings.strategy,
-            affinity,
-            panics: false,
-            retry: crate::logic::retry::RetryPolicy::OFF,
-            queue: None,
-            adaptive: None,
-            nodes,
-        }
+        Backend { strategy: settings.strategy, affinity, ..Backend::of(nodes) }
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::time::Instant;
 use crossbeam_channel::bounded;
 
 use super::*;
-use crate::logic::balance::Strategy;
 use crate::shared::log_channel::log_channel;
 use crate::shared::mailbox::mailbox;
 use crate::shared::node::{Node, NodeAddress, NodeState, Origin};
@@ -16,36 +15,14 @@ use crate::shared::snapshot::{Backend, Entry, Snapshot};
 fn snapshot(node: &Arc<Node>, state: NodeState, version: u64) -> Snapshot {
     let text = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
     let settings = crate::config::parse(text, "test", &|_| None).unwrap();
-    let entry = Entry {
-        node: Arc::clone(node),
-        weight: 1,
-        effective: 1,
-        in_flight_max: None,
-        state,
-        reason: "".into(),
-        since_ms: 0,
-    };
-    let backend = Backend {
-        name: "api".into(),
-        strategy: Strategy::default(),
-        panics: false,
-        retry: crate::logic::retry::RetryPolicy::OFF,
-        queue: None,
-        adaptive: None,
-        affinity: crate::shared::snapshot::Affinity::default(),
-        nodes: vec![entry],
-    };
+    let entry = Entry { state, ..Entry::of(Arc::clone(node), 1) };
     Snapshot {
-        gates: Vec::new(),
         version,
-        generation: 1,
         limits: settings.limits,
         timeouts: settings.timeouts,
-        trusted_proxies: Vec::new(),
-        access_log: None,
         listeners: vec!["web".into()],
         routes: settings.routes,
-        backends: vec![Arc::new(backend)],
+        ..Snapshot::of(vec![Arc::new(Backend::of(vec![entry]))])
     }
 }
 

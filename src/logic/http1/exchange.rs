@@ -68,18 +68,7 @@ mod tests {
     use super::*;
     use crate::logic::message::ResponseHead;
 
-    const GET: RequestFacts = RequestFacts {
-        version: Version::Http11,
-        framing: Framing::None,
-        keep_alive: true,
-        is_head: false,
-        is_connect: false,
-        idempotent: true,
-        expects_continue: false,
-        upgrade: false,
-        hops_left: None,
-        wants_json: false,
-    };
+    const GET: RequestFacts = RequestFacts::GET;
 
     fn response(framing: Framing) -> Response<'static> {
         Response {

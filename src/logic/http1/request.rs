@@ -340,6 +340,23 @@ fn is_port(port: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+impl RequestFacts {
+    /// Those of a plain GET, for the tests of what follows from a request.
+    pub(crate) const GET: Self = Self {
+        version: Version::Http11,
+        framing: Framing::None,
+        keep_alive: true,
+        is_head: false,
+        is_connect: false,
+        idempotent: true,
+        expects_continue: false,
+        upgrade: false,
+        hops_left: None,
+        wants_json: false,
+    };
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

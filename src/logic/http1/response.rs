@@ -155,18 +155,7 @@ fn timeout_of(value: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const GET: RequestFacts = RequestFacts {
-        version: Version::Http11,
-        framing: Framing::None,
-        keep_alive: true,
-        is_head: false,
-        is_connect: false,
-        idempotent: true,
-        expects_continue: false,
-        upgrade: false,
-        hops_left: None,
-        wants_json: false,
-    };
+    const GET: RequestFacts = RequestFacts::GET;
 
     fn with<R>(
         head: &str,
