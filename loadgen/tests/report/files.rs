@@ -47,6 +47,54 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--hgrm /nowhere/x.hgrm"));
 }
 
+/// The same package writes the percentile distribution too: ours has its values, quantiles and counts.
+#[test]
+fn python_hdrhistogram_writes_the_same_hgrm() {
+    let Some(python) = python_with_hdrhistogram() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: test python_hdrhistogram_writes: the package is not to be had"
+        );
+        return;
+    };
+    let result = sample::open();
+    let log = sample::folder().join("hgrm.hlog");
+    std::fs::write(&log, loadgen::report::hlog::render(&result).expect("a log")).expect("a file");
+    let output = Command::new(python).args(["-c", WRITE_HGRM]).arg(&log).output().expect("python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (theirs, ours) =
+        (String::from_utf8(output.stdout).expect("text"), loadgen::report::hgrm::render(&result.response));
+    let (theirs, ours) = (steps(&theirs), steps(&ours));
+    assert!(theirs.len() > 30, "{theirs:?}");
+    for step in &theirs {
+        let at = |other: &&[f64; 3]| (other[1] - step[1]).abs() < 1e-9;
+        let Some(own) = ours.iter().find(at) else { panic!("no step at {} in {ours:?}", step[1]) };
+        assert!((own[0] / step[0] - 1.0).abs() <= 0.001, "{own:?} instead of {step:?}");
+        assert_eq!(own[2], step[2], "{own:?} instead of {step:?}");
+    }
+    assert_eq!(ours.len(), theirs.len());
+}
+
+/// Value in milliseconds, quantile, count.
+fn steps(text: &str) -> Vec<[f64; 3]> {
+    let numbers = |line: &str| -> Option<[f64; 3]> {
+        let words: Vec<f64> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        words.get(..3)?.try_into().ok()
+    };
+    text.lines().filter_map(numbers).collect()
+}
+
+const WRITE_HGRM: &str = "
+import sys
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+whole = HdrHistogram(1, 3600 * 10**9, 3)
+reader = HistogramLogReader(sys.argv[1], HdrHistogram(1, 3600 * 10**9, 3))
+while (interval := reader.get_next_interval_histogram()) is not None:
+    whole.add(interval)
+whole.output_percentile_distribution(sys.stdout.buffer, 1e6, 5)
+";
+
 /// The Python package `hdrhistogram` is another implementation of the format: what it reads is what we recorded.
 #[test]
 fn python_hdrhistogram_reads_the_same_percentiles() {
