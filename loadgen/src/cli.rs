@@ -162,13 +162,16 @@ pub struct RunArgs {
     #[command(flatten)]
     pub outputs: Outputs,
     /// No live view
-    #[arg(long, alias = "no-tui", help_heading = "Reports")]
+    #[arg(long, alias = "no-tui", overrides_with = "quiet", help_heading = "Reports")]
     pub quiet: bool,
 
     /// Asked for by wrk's and oha's users; both is what loadgen always does.
     #[arg(short = 'L', long, alias = "latency-correction", hide = true)]
     pub latency: bool,
-    /// Asked for by hey's and oha's users; neither is ever done here.
-    #[arg(long, aliases = ["disable-redirects", "disable-redirect"], hide = true)]
+    /// Asked for by hey's and oha's users; compression is never asked for here.
+    #[arg(long, hide = true)]
     pub disable_compression: bool,
+    /// Asked for by hey's users; redirects are never followed here.
+    #[arg(long, hide = true)]
+    pub disable_redirects: bool,
 }
