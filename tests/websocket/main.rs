@@ -6,7 +6,6 @@ mod harness;
 
 mod agreement;
 mod commands;
-mod events;
 mod hostile;
 mod many;
 mod protocol;
