@@ -73,14 +73,11 @@ fn the_books_are_kept(driver: Driver) {
     assert_eq!(read_exactly(&mut client, 6), b"answer");
     drop((client, at_node));
     rig.wait_until_quiet();
-    let listeners = rig.json("/api/v1/listeners");
-    let listener = &listeners[0];
-    assert_eq!((&listener["protocol"], &listener["name"]), (&"tcp".into(), &"db".into()), "{listener}");
-    assert_eq!(
-        (&listener["connections_total"], &listener["requests_total"]),
-        (&1.into(), &1.into()),
-        "{listener}"
-    );
+    let listener = &rig.json("/api/v1/listeners")[0];
+    assert_eq!(listener["protocol"], "tcp", "{listener}");
+    assert_eq!(listener["connections_total"], 1, "{listener}");
+    assert_eq!(listener["requests_total"], 1, "{listener}");
     let totals = &rig.json("/api/v1/status")["totals"];
-    assert_eq!((&totals["bytes_in"], &totals["bytes_out"]), (&1.into(), &6.into()), "{totals}");
+    assert_eq!(totals["bytes_in"], 1, "{totals}");
+    assert_eq!(totals["bytes_out"], 6, "{totals}");
 }

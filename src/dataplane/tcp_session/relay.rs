@@ -62,7 +62,7 @@ impl Session {
 
     /// Moves bytes. `None`: nothing has moved for a while.
     async fn flow(&mut self, link: &mut Link, patience: &mut Patience) -> Option<End> {
-        self.timer.set(HOT_WINDOW);
+        self.look_up_within(HOT_WINDOW, patience);
         std::future::poll_fn(|cx| {
             loop {
                 match self.poll_both(cx, &mut link.socket) {
@@ -70,7 +70,8 @@ impl Session {
                     Ok(true) => {
                         patience.moved_at = self.timer.now();
                         let unwatched = self.client.is_writing() || link.socket.is_writing();
-                        self.timer.set(if unwatched { UNWATCHED_WRITE } else { HOT_WINDOW });
+                        let window = if unwatched { UNWATCHED_WRITE } else { HOT_WINDOW };
+                        self.look_up_within(window, patience);
                     }
                     Err(end) => return Poll::Ready(Some(end)),
                 }
@@ -93,10 +94,14 @@ impl Session {
                 }
                 self.up.watch();
                 self.down.watch();
-                self.timer.set_at(patience.ends_at().min(now + to_ms(HOT_WINDOW)));
+                self.look_up_within(HOT_WINDOW, patience);
             }
         })
         .await
+    }
+
+    fn look_up_within(&self, window: Duration, patience: &Patience) {
+        self.timer.set_at(patience.ends_at().min(self.timer.now() + to_ms(window)));
     }
 
     /// Both directions, and what came of them counted. True where something moved.
