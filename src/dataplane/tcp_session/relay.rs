@@ -41,6 +41,8 @@ impl Session {
             match self.take_back_reads(&mut link.socket).await {
                 Ok(true) => {}
                 Ok(false) => {
+                    self.client.lighten();
+                    link.socket.lighten();
                     if let Some(end) = self.rest(&link, patience.ends_at()).await {
                         break end;
                     }
