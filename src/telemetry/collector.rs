@@ -199,6 +199,7 @@ mod tests {
             trusted_proxies: Vec::new(),
             access_log: None,
             listeners: Vec::new(),
+            protocols: Vec::new(),
             routes: Arc::default(),
             gates: Vec::new(),
             backends: Vec::new(),

@@ -192,6 +192,7 @@ impl Rig {
             backends: vec![Arc::new(backend)],
             routes: Arc::clone(&before.routes),
             listeners: Vec::new(),
+            protocols: Vec::new(),
             gates: Vec::new(),
             trusted_proxies: Vec::new(),
             ..*before
@@ -249,6 +250,7 @@ fn snapshot(settings: &Settings, backends: Vec<Arc<Backend>>) -> Snapshot {
         trusted_proxies: Vec::new(),
         access_log: None,
         listeners: Vec::new(),
+        protocols: Vec::new(),
         gates: Vec::new(),
         routes: Arc::clone(&settings.routes),
         backends,

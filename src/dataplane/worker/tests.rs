@@ -44,6 +44,7 @@ fn snapshot(node: &Arc<Node>, state: NodeState, version: u64) -> Snapshot {
         trusted_proxies: Vec::new(),
         access_log: None,
         listeners: vec!["web".into()],
+        protocols: Vec::new(),
         routes: settings.routes,
         backends: vec![Arc::new(backend)],
     }
