@@ -2,6 +2,7 @@
 # Benchmarks. What they mean, and how to read them: docs/benchmarking.md.
 #
 #   scripts/bench.sh core [flags]      plimsoll beside nginx and HAProxy (--help lists the flags)
+#   scripts/bench.sh balance [flags]   its strategies, health and limits beside theirs
 #   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
 #   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
 set -euo pipefail
@@ -13,6 +14,7 @@ main() {
     shift || true
     case $name in
         core) core "$@" ;;
+        balance) balance "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
         micro) micro "$@" ;;
         *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
@@ -30,6 +32,19 @@ core() {
     needs_met
     ulimit -n "$(ulimit -Hn)"
     exec python3 bench/scenarios/core.py "$@"
+}
+
+balance() {
+    without_services need nginx nginx haproxy haproxy wrk wrk python3 python3
+    if [[ " $* " != *" --help "* ]]; then
+        need cc build-essential
+        need_rust
+        needs_met
+        cargo build --locked --release --workspace
+    fi
+    needs_met
+    ulimit -n "$(ulimit -Hn)"
+    exec python3 bench/scenarios/balance.py "$@"
 }
 
 micro() {

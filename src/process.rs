@@ -183,6 +183,7 @@ fn access(settings: &Settings) -> io::Result<Access> {
 fn about(driver: &Choice, workers: usize, settings: &Settings, addresses: &[Vec<String>]) -> About {
     let bound = |(listener, addresses): (&crate::config::settings::Listener, &Vec<String>)| Bound {
         name: Arc::clone(&listener.name),
+        protocol: listener.protocol.name(),
         addresses: addresses.clone(),
     };
     let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

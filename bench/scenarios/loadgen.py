@@ -2,7 +2,8 @@
 """loadgen beside wrk and oha: throughput, CPU a request, and whether its open loop tells the truth.
 
 Each round measures every tool once, one after another, against the same bare responder; a ratio is that of
-one round, and the figure is the median of the rounds, so that a noisy minute costs one round only.
+one round, and the figure is the median of the rounds, so that a noisy minute costs one round only. `--only`
+measures one half and keeps the other half of the same day.
 """
 
 import argparse
@@ -21,8 +22,12 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
+from process_tree import ProcessTree, machine_busy_ns
+from summary import OTHERS_SHARE_MAX
+
 ROOT = Path(__file__).resolve().parents[2]
 LOADGEN = ROOT / "target/release/loadgen"
+FOLDER = ROOT / "bench/results" / f"{date.today()}-loadgen"
 
 TARGETS = [
     ("throughput over wrk", "at least", 0.95),
@@ -35,22 +40,37 @@ TARGETS = [
 
 def main():
     flags = parse_flags()
+    kept = json.loads((FOLDER / "raw.json").read_text()) if flags.only else {}
+    rounds = kept["rounds"] if flags.only == "open" else closed_loops(flags)
+    half = median(entry["loadgen"]["rate"] for entry in rounds) / 2
+    truths = kept["truths"] if flags.only == "closed" else open_loops(min(half, flags.rate_max), flags)
+    commands = kept.get("commands", []) + [" ".join(["scripts/bench.sh loadgen", *sys.argv[1:]])]
+    figures = work_out(rounds, truths)
+    summary = render(figures, rounds, truths, commands)
+    raw = {"commands": commands, "machine": machine(), "figures": figures, "rounds": rounds, "truths": truths}
+    keep(summary, raw)
+    print(summary)
+
+
+def closed_loops(flags):
     tools = ["wrk", "loadgen"] + (["oha"] if shutil.which("oha") and not flags.no_oha else [])
-    rounds, truths = [], []
+    rounds = []
     with Node(flags.node_core, []) as node:
         for number in range(flags.rounds):
             # Each tool comes first as often as the others.
             turn = number % len(tools)
             order = tools[turn:] + tools[:turn]
-            rounds.append({tool: closed(tool, node.url, flags) for tool in order})
+            rounds.append({tool: closed(tool, node, flags) for tool in order})
             report_round(number, rounds[-1])
-    half = median(entry["loadgen"]["rate"] for entry in rounds) / 2
-    for _ in range(flags.rounds):
-        truths.append(truth(min(half, flags.rate_max), flags))
-    figures = work_out(rounds, truths)
-    summary = render(figures, rounds, truths, flags)
-    keep(summary, {"rounds": rounds, "truths": truths, "figures": figures, "machine": machine(), "argv": sys.argv})
-    print(summary)
+    return rounds
+
+
+def open_loops(rate, flags):
+    truths = []
+    for number in range(flags.rounds):
+        truths.append(truth(rate, flags))
+        print(f"open loop {number + 1}: {truths[-1]}", file=sys.stderr, flush=True)
+    return truths
 
 
 def parse_flags():
@@ -61,6 +81,7 @@ def parse_flags():
     parser.add_argument("--node-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
     parser.add_argument("--rate-max", type=float, default=20_000, help="highest rate of the open loop")
+    parser.add_argument("--only", choices=["closed", "open"], help="measure this half, keep the other one of today")
     parser.add_argument("--no-oha", action="store_true", help="neither build nor measure oha")
     return parser.parse_args()
 
@@ -72,6 +93,7 @@ class Node:
         command = ["taskset", "-c", str(core), LOADGEN, "node", "--port", "0", *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = self.process.stdout.readline().strip() + "/"
+        self.tree = ProcessTree(self.process.pid)
 
     def __enter__(self):
         return self
@@ -85,9 +107,26 @@ class Node:
             return json.load(answer)["service_us"]["p99"]
 
 
-def closed(tool, url, flags):
+class Weather:
+    """What of the machine went to programs that are neither the node nor the tool."""
+
+    def __init__(self, node):
+        self.tree = node.tree
+        self.begun, self.busy, self.ours = time.monotonic(), machine_busy_ns(), self.own_ns()
+
+    def own_ns(self):
+        return self.tree.cpu_ns() + (cpu_of_children() + time.process_time()) * 1e9
+
+    def others_share(self):
+        elapsed = (time.monotonic() - self.begun) * 1e9
+        others = machine_busy_ns() - self.busy - (self.own_ns() - self.ours)
+        return max(0, others) / elapsed / os.cpu_count()
+
+
+def closed(tool, node, flags):
     """One closed-loop measurement: answers a second, CPU microseconds an answer."""
-    seconds, connections = str(flags.seconds), str(flags.connections)
+    url, seconds, connections = node.url, str(flags.seconds), str(flags.connections)
+    weather = Weather(node)
     command = {
         "wrk": ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url],
         "loadgen": [LOADGEN, url, "-t1", f"-c{connections}", f"-d{seconds}s", "--quiet", "--json", "-"],
@@ -99,7 +138,8 @@ def closed(tool, url, flags):
     if done.returncode != 0:
         sys.exit(f"{tool} failed: {done.stderr}")
     answers, rate = read_answers(tool, done.stdout)
-    return {"answers": answers, "rate": rate, "cpu_us": cpu * 1e6 / max(answers, 1)}
+    others = weather.others_share()
+    return {"answers": answers, "rate": rate, "cpu_us": cpu * 1e6 / max(answers, 1), "others_share": others}
 
 
 def read_answers(tool, text):
@@ -122,6 +162,7 @@ def truth(rate, flags):
     """An open loop against a node with known delays: what is reported against what the node saw."""
     delays = ["--delay", "lognormal:2ms,1"]
     with Node(flags.node_core, delays) as node:
+        weather = Weather(node)
         connections = str(max(flags.connections, 256))
         command = [LOADGEN, node.url, "-t1", "-c", connections, f"-d{flags.seconds}s", "--rate", f"{rate:.0f}"]
         done = subprocess.run(
@@ -136,7 +177,11 @@ def truth(rate, flags):
             "rate": rate,
             "reported_p99_us": quantile(result["response"], 0.99) / 1000,
             "node_p99_us": node.service_p99_us(),
+            "lag_p50_us": result["client"]["lag_p50_ns"] / 1000,
             "lag_p99_us": result["client"]["lag_p99_ns"] / 1000,
+            "cpu_percent": result["client"]["cpu_percent"],
+            "starved_percent": result["client"]["starved_percent"],
+            "others_share": weather.others_share(),
             "late": result["totals"]["late"],
             "bottleneck": result["client"]["bottleneck"],
         }
@@ -177,9 +222,10 @@ def report_round(number, entry):
     print(f"round {number + 1}: {tools}", file=sys.stderr, flush=True)
 
 
-def render(figures, rounds, truths, flags):
+def render(figures, rounds, truths, commands):
     lines = [f"# loadgen beside its peers, {date.today()}", ""]
-    lines += [f"{flags.rounds} rounds of {flags.seconds} s, {flags.connections} connections, one thread on one core.", ""]
+    lines += [f"{len(rounds)} rounds, {len(truths)} open loops, one thread on one core:", ""]
+    lines += [f"    {command}" for command in commands] + [""]
     lines += ["| figure | measured | target | |", "|---|---|---|---|"]
     for name, kind, target in TARGETS:
         value = figures[name]
@@ -194,7 +240,11 @@ def render(figures, rounds, truths, flags):
         cpu = median(entry[tool]["cpu_us"] for entry in rounds)
         lines.append(f"| {tool} | {rate:,.0f} | {cpu:.2f} |")
     if any(one["bottleneck"] for one in truths):
-        lines += ["", "The generator said of itself that it was the bottleneck in an open loop: the machine was not quiet."]
+        lines += ["", "The generator said of itself that it was the bottleneck in an open loop."]
+    measured = [one for entry in rounds for one in entry.values()] + truths
+    busiest = max(one.get("others_share", 0) for one in measured)
+    if busiest > OTHERS_SHARE_MAX:
+        lines += ["", f"Other programs took up to {busiest:.0%} of the machine meanwhile: good for debugging alone."]
     return "\n".join(lines) + "\n"
 
 
@@ -208,10 +258,9 @@ def machine():
 
 
 def keep(summary, raw):
-    folder = ROOT / "bench/results" / f"{time.strftime('%Y-%m-%d')}-loadgen"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "summary.md").write_text(summary)
-    (folder / "raw.json").write_text(json.dumps(raw, indent=1))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "summary.md").write_text(summary)
+    (FOLDER / "raw.json").write_text(json.dumps(raw, indent=1))
 
 
 if __name__ == "__main__":

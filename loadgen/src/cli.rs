@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::engine::runtime::Driver;
+use crate::driver::Choice;
 use crate::node::NodeArgs;
 use crate::report::{CompareArgs, Outputs, ReportArgs};
 use crate::schedule::Spacing;
@@ -56,13 +56,13 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "N", default_value = "50", value_parser = amount::count, help_heading = "Load")]
     pub connections: u64,
     /// Length of the measured part [default: 10s, or that of --ramp and --steps]
-    #[arg(short, long, short_alias = 'z', value_name = "TIME", value_parser = amount::time, help_heading = "Load")]
+    #[arg(short, long, short_alias = 'z', value_name = "TIME", value_parser = amount::length, help_heading = "Load")]
     pub duration: Option<Duration>,
     /// End after so many requests
     #[arg(short = 'n', long, value_name = "N", value_parser = amount::count, help_heading = "Load")]
     pub requests: Option<u64>,
     /// Threads that send [default: one a core]
-    #[arg(short, long, value_name = "N", value_parser = amount::count, help_heading = "Load")]
+    #[arg(short, long, alias = "cpus", value_name = "N", value_parser = amount::threads, help_heading = "Load")]
     pub threads: Option<u64>,
     /// Open loop: requests a second
     #[arg(long, short_aliases = ['q', 'R'], alias = "qps", value_name = "RATE", value_parser = amount::rate, help_heading = "Load")]
@@ -137,7 +137,7 @@ pub struct RunArgs {
     pub unix_socket: Option<PathBuf>,
     /// How to talk to the kernel: auto, io_uring, epoll
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Connections")]
-    pub driver: Driver,
+    pub driver: Choice,
 
     /// Conditions that must hold, as 'p99<10ms,errors<0.1%'; else exit code 99
     #[arg(long, value_name = "CONDITIONS", help_heading = "Gates")]
@@ -155,14 +155,23 @@ pub struct RunArgs {
     /// The balancer's monitor, whose events are put on the time axis
     #[arg(long, value_name = "ws://…", help_heading = "Reports")]
     pub events: Option<String>,
+    /// The file that holds the monitor's token, where it wants one
+    #[arg(long, value_name = "FILE", requires = "events", help_heading = "Reports")]
+    pub events_token_file: Option<PathBuf>,
     /// Where the reports go
     #[command(flatten)]
     pub outputs: Outputs,
     /// No live view
-    #[arg(long, alias = "no-tui", help_heading = "Reports")]
+    #[arg(long, alias = "no-tui", overrides_with = "quiet", help_heading = "Reports")]
     pub quiet: bool,
 
     /// Asked for by wrk's and oha's users; both is what loadgen always does.
-    #[arg(long, alias = "latency-correction", hide = true)]
+    #[arg(short = 'L', long, alias = "latency-correction", hide = true)]
     pub latency: bool,
+    /// Asked for by hey's and oha's users; compression is never asked for here.
+    #[arg(long, hide = true)]
+    pub disable_compression: bool,
+    /// Asked for by hey's users; redirects are never followed here.
+    #[arg(long, hide = true)]
+    pub disable_redirects: bool,
 }

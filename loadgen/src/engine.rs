@@ -30,9 +30,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use collector::Collector;
 use job::Job;
-use runtime::{Assignment, Crewman, Driver};
+use runtime::{Assignment, Crewman};
 use worker::{ABANDON, FINISH, GO, Opened, Report, TICK_NS, Wires};
 
+use crate::driver::Choice;
 use crate::result::live::{Observer, Stage};
 
 /// After the first signal, answers are awaited this long.
@@ -80,7 +81,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the system refuses what they need.
-    pub fn start(threads: usize, driver: Driver) -> Result<Self, Failure> {
+    pub fn start(threads: usize, driver: Choice) -> Result<Self, Failure> {
         let crew = (0..threads).map(|index| Crewman::hire(index, driver)).collect::<Result<_, _>>()?;
         Ok(Self { crew })
     }

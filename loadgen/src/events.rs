@@ -1,7 +1,9 @@
 //! What the balancer says through its monitor while a run goes on (`--events ws://…`).
 //!
-//! The monitor sends JSON messages; those whose `type` is `event` are kept, with the time at which they
-//! came. A thread of its own listens, so that nothing of this touches the threads that send.
+//! A thread of its own listens, so that nothing of this touches the threads that send. [`journal`] knows what
+//! the messages mean.
+
+mod journal;
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -10,21 +12,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use tungstenite::{Message, WebSocket};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::HandshakeError;
+use tungstenite::http::{HeaderValue, StatusCode};
+use tungstenite::{Error, Message, WebSocket};
 
 use crate::engine::Failure;
 use crate::result::Event;
 use crate::target::{Place, Protocol, TargetUrl};
+use journal::{Journal, Said};
 
-/// The most events that are kept of a run.
-const EVENTS_MAX: usize = 10_000;
-/// The longest text of one, in characters.
-const TEXT_MAX: usize = 300;
-/// How often the thread looks whether the run is over.
+/// How often the thread looks whether the run is over. What comes within it after the end is still heard.
 const LOOK: Duration = Duration::from_millis(200);
-/// Time to connect and shake hands.
+/// Time to connect, to shake hands, and until the first snapshot.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Time to hear, after the end, what is still under way.
+const REST: Duration = Duration::from_secs(1);
 
 /// Somebody who listens to a monitor.
 #[derive(Debug)]
@@ -36,47 +39,38 @@ pub struct Listener {
 /// What was heard.
 #[derive(Debug, Default)]
 struct Heard {
-    events: Vec<(Instant, Said)>,
+    journal: Journal,
     /// Why the listening ended before the run.
     lost: Option<String>,
 }
 
-/// One event as the monitor put it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Said {
-    kind: String,
-    text: String,
-}
-
 impl Listener {
-    /// Connects and begins to listen.
+    /// Connects and begins to listen: what happens from now on is heard.
     ///
     /// # Errors
-    /// When the monitor is not there or speaks no WebSocket.
-    pub fn start(url: &str) -> Result<Self, Failure> {
-        let socket = connect(url).map_err(|error| Failure(format!("--events {url}: {error}")))?;
+    /// When the monitor is not there, refuses, or is none.
+    pub fn start(url: &str, token: Option<&str>) -> Result<Self, Failure> {
+        let (socket, journal) =
+            begin(url, token).map_err(|error| Failure(format!("--events {url}: {error}")))?;
         let over = Arc::new(AtomicBool::new(false));
         let shared = Arc::clone(&over);
         let thread = thread::Builder::new()
             .name("events".to_owned())
-            .spawn(move || listen(socket, &shared))
+            .spawn(move || listen(socket, journal, &shared))
             .map_err(|error| Failure(format!("no thread for --events: {error}")))?;
         Ok(Self { over, thread })
     }
 
-    /// Ends the listening. The events, on the time axis that begins at `start`, and a sentence when the
-    /// monitor was lost on the way.
+    /// Ends the listening. The events, on the time axis that begins at `start`, and a sentence for all that
+    /// is missing among them.
     #[must_use]
-    pub fn end(self, start: Instant) -> (Vec<Event>, Option<String>) {
+    pub fn end(self, start: Instant) -> (Vec<Event>, Vec<String>) {
         self.over.store(true, Ordering::Relaxed);
         let heard = self.thread.join().unwrap_or_default();
-        let event = |(at, said): (Instant, Said)| Event {
-            at_ms: offset_ms(start, at),
-            kind: said.kind,
-            text: said.text,
-        };
-        let note = heard.lost.map(|why| format!("The balancer's monitor was lost during the run: {why}."));
-        (heard.events.into_iter().map(event).collect(), note)
+        let lost = heard.lost.map(|why| format!("The balancer's monitor was lost during the run: {why}."));
+        let notes = lost.into_iter().chain(heard.journal.gap()).collect();
+        let event = |said: Said| Event { at_ms: offset_ms(start, said.at), kind: said.kind, text: said.text };
+        (heard.journal.into_events().map(event).collect(), notes)
     }
 }
 
@@ -86,7 +80,22 @@ fn offset_ms(start: Instant, at: Instant) -> i64 {
     after - before
 }
 
-fn connect(url: &str) -> Result<WebSocket<TcpStream>, String> {
+type Socket = WebSocket<TcpStream>;
+
+fn begin(url: &str, token: Option<&str>) -> Result<(Socket, Journal), String> {
+    let mut socket = shake_hands(url, token, connect(url)?)?;
+    let mut journal = Journal::default();
+    let deadline = Instant::now() + PATIENCE;
+    while !journal.has_begun() {
+        hear(&mut socket, &mut journal).map_err(|error| error.to_string())?;
+        if Instant::now() > deadline {
+            return Err("no snapshot came: is this the /ws of a balancer's admin address?".to_owned());
+        }
+    }
+    Ok((socket, journal))
+}
+
+fn connect(url: &str) -> Result<TcpStream, String> {
     let target = TargetUrl::parse(url)?;
     let (Protocol::WebSocket, Place::Tcp(host, port)) = (target.protocol, &target.place) else {
         return Err("not a ws:// address".to_owned());
@@ -95,90 +104,80 @@ fn connect(url: &str) -> Result<WebSocket<TcpStream>, String> {
     let mut last = "the name has no address".to_owned();
     for address in addresses {
         match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return shake_hands(url, stream),
+            Ok(stream) => return Ok(stream),
             Err(error) => last = error.to_string(),
         }
     }
     Err(last)
 }
 
-fn shake_hands(url: &str, stream: TcpStream) -> Result<WebSocket<TcpStream>, String> {
+fn shake_hands(url: &str, token: Option<&str>, stream: TcpStream) -> Result<Socket, String> {
+    let mut request = url.into_client_request().map_err(|error| error.to_string())?;
+    if let Some(token) = token {
+        let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| error.to_string())?;
+        request.headers_mut().insert("authorization", value);
+    }
     stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
-    let (socket, _) = tungstenite::client(url, stream).map_err(|error| error.to_string())?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
+    let (socket, _) = tungstenite::client(request, stream).map_err(|error| match error {
+        HandshakeError::Failure(Error::Http(answer)) => refusal(answer.status()),
+        HandshakeError::Failure(error) => error.to_string(),
+        HandshakeError::Interrupted(_) => "no answer came to the handshake".to_owned(),
+    })?;
     socket.get_ref().set_read_timeout(Some(LOOK)).map_err(|error| error.to_string())?;
     Ok(socket)
 }
 
-fn listen(mut socket: WebSocket<TcpStream>, over: &AtomicBool) -> Heard {
-    let mut heard = Heard::default();
-    while !over.load(Ordering::Relaxed) {
-        match socket.read() {
-            Ok(Message::Text(text)) => {
-                if let Some(said) = understand(&text).filter(|_| heard.events.len() < EVENTS_MAX) {
-                    heard.events.push((Instant::now(), said));
-                }
-            }
-            Ok(_) => {}
-            Err(tungstenite::Error::Io(error)) if is_silence(&error) => {}
-            Err(error) => {
-                heard.lost = Some(error.to_string());
-                break;
-            }
+/// What to do about a refusal, by the monitor's protocol.
+fn refusal(status: StatusCode) -> String {
+    let advice = match status.as_u16() {
+        401 => "the monitor wants a token: --events-token-file",
+        403 => "the monitor does not know this host name: ask by its address",
+        404 => "no monitor is here: its path is /ws, on the balancer's admin address",
+        503 => "the monitor has as many viewers as it takes",
+        _ => "this is no monitor",
+    };
+    format!("{advice} ({status})")
+}
+
+fn listen(mut socket: Socket, mut journal: Journal, over: &AtomicBool) -> Heard {
+    let mut end: Option<Instant> = None;
+    loop {
+        match hear(&mut socket, &mut journal) {
+            Ok(Sound::Message) if end.is_none_or(|end| end.elapsed() < REST) => {}
+            Ok(Sound::Silence) if end.is_none() => {}
+            Ok(_) => break,
+            Err(error) => return Heard { journal, lost: end.is_none().then(|| error.to_string()) },
+        }
+        if end.is_none() && over.load(Ordering::Relaxed) {
+            end = Some(Instant::now());
         }
     }
-    heard
+    // Out of politeness: the process may end before the other side has answered it.
+    let _ = socket.close(None);
+    let _ = socket.flush();
+    Heard { journal, lost: None }
+}
+
+enum Sound {
+    Message,
+    Silence,
+}
+
+fn hear(socket: &mut Socket, journal: &mut Journal) -> Result<Sound, Error> {
+    match socket.read() {
+        Ok(Message::Text(text)) => {
+            if let Some(answer) = journal.take(&text, Instant::now()) {
+                socket.send(Message::text(answer.text()))?;
+            }
+            Ok(Sound::Message)
+        }
+        Ok(_) => Ok(Sound::Message),
+        Err(Error::Io(error)) if is_silence(&error) => Ok(Sound::Silence),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
-}
-
-/// An event, if the message is one. Its body stands beside `type`, or under `event` or `data`; its kind and
-/// text are looked for under the names in use, and a text that is missing is the body itself.
-fn understand(message: &str) -> Option<Said> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    if message.get("type")?.as_str()? != "event" {
-        return None;
-    }
-    let nested =
-        ["event", "data"].iter().find_map(|name| message.get(*name).filter(|value| value.is_object()));
-    let body = nested.unwrap_or(&message);
-    let find = |names: &[&str]| names.iter().find_map(|name| body.get(*name)?.as_str()).map(short);
-    let kind = find(&["kind", "event", "name"]).unwrap_or_else(|| "event".to_owned());
-    let text = find(&["text", "message", "reason", "detail"]).unwrap_or_else(|| short(&body.to_string()));
-    Some(Said { kind, text })
-}
-
-fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(message: &str) -> Option<(String, String)> {
-        understand(message).map(|said| (said.kind, said.text))
-    }
-
-    #[test]
-    fn events_are_told_from_all_else() {
-        let pair = |kind: &str, text: &str| Some((kind.to_owned(), text.to_owned()));
-        assert_eq!(
-            said(r#"{"type":"event","kind":"scale","text":"api 1 -> 2"}"#),
-            pair("scale", "api 1 -> 2")
-        );
-        assert_eq!(said(r#"{"type":"event","data":{"kind":"node","message":"up"}}"#), pair("node", "up"));
-        assert_eq!(said(r#"{"type":"event","event":{"node":"a"}}"#), pair("event", r#"{"node":"a"}"#));
-        for other in [r#"{"type":"tick"}"#, r#"{"kind":"scale"}"#, "[]", "", "{", r#"{"type":7}"#] {
-            assert_eq!(said(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn texts_are_short_and_on_one_line() {
-        let long = format!(r#"{{"type":"event","kind":"a\nb","text":"{}"}}"#, "x".repeat(5000));
-        let (kind, text) = said(&long).unwrap();
-        assert_eq!((kind.as_str(), text.len()), ("ab", TEXT_MAX));
-    }
 }

@@ -1,8 +1,10 @@
 //! A load generator whose latency reports can be trusted.
 
+pub mod amount;
 pub mod assemble;
 pub mod cli;
 pub mod dialogue;
+pub mod driver;
 pub mod engine;
 pub mod events;
 pub mod fault;

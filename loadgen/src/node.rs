@@ -10,7 +10,6 @@ mod burn;
 mod connection;
 mod control;
 mod delay;
-mod driver;
 mod echo;
 mod echo_json;
 mod ledger;
@@ -21,7 +20,6 @@ mod session;
 mod signal;
 mod socket;
 mod thread;
-mod units;
 mod websocket;
 mod worker;
 
@@ -32,7 +30,7 @@ use std::{
     sync::Arc,
 };
 
-pub use args::{DriverChoice, NodeArgs};
+pub use args::NodeArgs;
 use signal::Stop;
 use thread::Sockets;
 use worker::Node;

@@ -61,6 +61,8 @@ pub struct Plan {
     pub slo: Option<Gate>,
     /// `--find-max`.
     pub find_max: Option<Gate>,
+    /// What `--events-token-file` holds.
+    pub events_token: Option<String>,
 }
 
 impl Plan {
@@ -88,6 +90,7 @@ impl Plan {
         check_load(&args)?;
         Self {
             duration: duration(&args),
+            events_token: read_token(&args)?,
             question: Arc::new(question),
             args,
             targets,
@@ -208,6 +211,18 @@ fn check_events(args: &RunArgs) -> Result<(), String> {
         (Protocol::WebSocket, Place::Tcp(..)) => Ok(()),
         _ => Err(format!("--events: `{url}` is not a ws:// address")),
     }
+}
+
+/// One line; line breaks around it belong to the file.
+fn read_token(args: &RunArgs) -> Result<Option<String>, String> {
+    let Some(file) = &args.events_token_file else { return Ok(None) };
+    let wrong = |why: &str| format!("--events-token-file {}: {why}", file.display());
+    let token = std::fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong("a token is one line of visible ASCII characters"));
+    }
+    Ok(Some(token.to_owned()))
 }
 
 fn check_load(args: &RunArgs) -> Result<(), String> {

@@ -62,6 +62,7 @@ pub fn run(args: &ReportArgs) -> ExitCode {
 }
 
 fn report(args: &ReportArgs) -> Result<(), String> {
+    args.outputs.check()?;
     let result = read(&args.file)?;
     if !args.quiet {
         print(&result).map_err(|error| format!("cannot print: {error}"))?;

@@ -99,14 +99,15 @@ impl<'a> Session<'a> {
         label: &str,
         observer: &mut dyn Observer,
     ) -> Result<RunResult, Failure> {
-        let listener = self.plan.args.events.as_deref().map(Listener::start).transpose()?;
+        let token = self.plan.events_token.as_deref();
+        let listener = self.plan.args.events.as_deref().map(|url| Listener::start(url, token)).transpose()?;
         let job = Arc::new(self.places.job(self.plan, load.clone()));
         let outcome = self.engine.run(&job, label, &self.signals, observer)?;
         let mut result = assemble(self.plan, self.engine.driver(), load.as_ref(), &outcome);
         if let Some(listener) = listener {
-            let (events, note) = listener.end(outcome.epoch + self.plan.args.warmup);
+            let (events, notes) = listener.end(outcome.epoch + self.plan.args.warmup);
             result.events = events;
-            result.notes.extend(note);
+            result.notes.extend(notes);
         }
         observer.finished(&result);
         Ok(result)

@@ -156,7 +156,7 @@ pub(super) struct Timeouts {
     /// Between two pieces of a response's body, on either side.
     #[schemars(extend("default" = "30s", "x-min" = "50ms"))]
     pub(super) body: Option<Span>,
-    /// Without a byte in either direction of a tunnel, e.g. a WebSocket.
+    /// Without a byte in either direction of a tunnel (a WebSocket), or of a connection of a tcp listener.
     #[schemars(extend("default" = "1h", "x-min" = "50ms"))]
     pub(super) tunnel_idle: Option<Span>,
 }

@@ -112,6 +112,27 @@ pub struct Listener {
     pub binds: Vec<BindAddress>,
     /// Connections it may have open; `None` is no limit but the process's file descriptors.
     pub max_connections: Option<NonZeroUsize>,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// `protocol:` of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1: routes say where requests go.
+    Http,
+    /// Whatever runs over TCP: every connection goes to a node of the backend with this name.
+    Tcp(Arc<str>),
+}
+
+impl Protocol {
+    /// Its word in the file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp(_) => "tcp",
+        }
+    }
 }
 
 /// Where to listen.

@@ -120,8 +120,8 @@ impl Draft {
     /// Writes the line, or leaves it out where it is not an error and the sample does not have it; and shows it to
     /// viewers who follow.
     pub(crate) fn end(mut self, worker: &Worker, ended: &Ended<'_>) {
-        let error =
-            ended.status >= 500 || ended.status == 0 || !matches!(ended.end, End::Complete | End::Tunnel);
+        let well = matches!(ended.end, End::Complete | End::Tunnel | End::Closed);
+        let error = ended.status >= 500 || ended.status == 0 || !well;
         // 53 bits make a uniform number in 0..1.
         let drawn = (worker.draw() >> 11) as f64 / (1_u64 << 53) as f64;
         let now_ms = worker.wall_clock_ms();

@@ -20,8 +20,6 @@ mod retry;
 mod tunnel;
 mod upload;
 
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -54,14 +52,8 @@ pub(crate) struct Begun {
 impl Arrival {
     /// Makes it a task. A panic in it costs this one connection.
     pub(crate) fn start(self) {
-        monoio::spawn(async move {
-            let worker = Rc::clone(&self.admission.worker);
-            worker.session_began();
-            if contain(self.run()).await.is_err() {
-                worker.stats.total(|totals| totals.panics += 1);
-            }
-            worker.session_ended();
-        });
+        let worker = Rc::clone(&self.admission.worker);
+        super::session_task::spawn(worker, self.run());
     }
 
     async fn run(self) {
@@ -75,19 +67,6 @@ impl Arrival {
             .run()
             .await;
     }
-}
-
-/// Runs a session, and turns a panic of its into an error.
-async fn contain(session: impl Future<Output = ()>) -> std::thread::Result<()> {
-    let mut session = pin!(session);
-    std::future::poll_fn(|cx| {
-        // What a session shares with others are cells and guards that a panic leaves whole.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
 }
 
 /// What is known of the bytes that come next from the client.

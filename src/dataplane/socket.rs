@@ -35,10 +35,12 @@ pub(crate) fn is_cancelled(error: &io::Error) -> bool {
 /// A connected stream socket.
 pub(crate) struct Socket {
     shared: Rc<Shared>,
-    /// One long-lived task for each direction, made once a connection: starting an operation allocates nothing.
-    reader: Pin<Box<dyn Future<Output = ()>>>,
-    writer: Pin<Box<dyn Future<Output = ()>>>,
+    /// One long-lived task for each direction, made at its first operation: starting another one allocates nothing.
+    reader: Option<Loop>,
+    writer: Option<Loop>,
 }
+
+type Loop = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Shared {
     stream: UnsafeCell<TcpStream>,
@@ -84,9 +86,7 @@ impl Socket {
             write: Slot::default(),
             canceller: RefCell::default(),
         });
-        let reader = Box::pin(read_loop(Rc::clone(&shared)));
-        let writer = Box::pin(write_loop(Rc::clone(&shared)));
-        Ok(Self { shared, reader, writer })
+        Ok(Self { shared, reader: None, writer: None })
     }
 
     /// Starts a read that appends to `buf`, which has room. It is queued at once.
@@ -106,7 +106,7 @@ impl Socket {
         if let Some(done) = self.shared.read.finish() {
             return Poll::Ready(done);
         }
-        let _ = self.reader.as_mut().poll(cx);
+        self.run_reader(cx);
         self.shared.read.finish().map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -131,7 +131,7 @@ impl Socket {
     /// Starts to write all of `buf`. It is queued at once.
     pub(crate) fn start_write(&mut self, buf: Buf) {
         self.shared.write.start(buf);
-        let _ = self.writer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.run_writer(&mut Context::from_waker(Waker::noop()));
     }
 
     /// The end of the write: all of it, or an error. The buffer comes back with what was not written.
@@ -139,7 +139,7 @@ impl Socket {
         if let Some(done) = self.shared.write.finish() {
             return Poll::Ready(done);
         }
-        let _ = self.writer.as_mut().poll(cx);
+        self.run_writer(cx);
         self.shared.write.finish().map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -201,6 +201,17 @@ impl Socket {
         Some(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
+    /// Gives back what operations need, where none is under way: the next one makes it anew.
+    pub(crate) fn lighten(&mut self) {
+        if !self.shared.read.busy.get() {
+            self.reader = None;
+            *self.shared.canceller.borrow_mut() = None;
+        }
+        if !self.shared.write.busy.get() {
+            self.writer = None;
+        }
+    }
+
     /// The descriptor, for calls that the ring has no part in.
     pub(crate) fn fd(&self) -> impl std::os::fd::AsFd + '_ {
         // SAFETY: as in `read_loop`; the descriptor stays open while `self` is borrowed.
@@ -209,7 +220,19 @@ impl Socket {
 
     /// Queues what was started. Whoever polls next brings the waker that counts.
     fn push_reader(&mut self) {
-        let _ = self.reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.run_reader(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn run_reader(&mut self, cx: &mut Context<'_>) {
+        let shared = &self.shared;
+        let reader = self.reader.get_or_insert_with(|| Box::pin(read_loop(Rc::clone(shared))));
+        let _ = reader.as_mut().poll(cx);
+    }
+
+    fn run_writer(&mut self, cx: &mut Context<'_>) {
+        let shared = &self.shared;
+        let writer = self.writer.get_or_insert_with(|| Box::pin(write_loop(Rc::clone(shared))));
+        let _ = writer.as_mut().poll(cx);
     }
 }
 

@@ -25,8 +25,10 @@ pub(crate) enum Turn {
     NeedsOutput,
     /// Enough for one turn: others want to go on too.
     Enough,
-    /// The source has closed, or broke, before its end.
+    /// The source has closed before its end.
     SourceEnded,
+    /// The source broke.
+    SourceBroke,
     /// The target broke.
     TargetBroke,
 }
@@ -67,7 +69,7 @@ impl Pipe {
                     true
                 }
                 Err(Errno::AGAIN) => false,
-                Err(_) => return (passed, Turn::SourceEnded),
+                Err(_) => return (passed, Turn::SourceBroke),
             };
             match self.drain(&to, *left > 0) {
                 Ok(0) if !filled => return (passed, Turn::NeedsInput),
@@ -77,6 +79,36 @@ impl Pipe {
             }
         }
         (passed, Turn::Done)
+    }
+
+    /// As [`Pipe::turn`], for a stream whose end nobody knows: what was taken in goes out at once, and all of it before
+    /// the end is told.
+    pub(crate) fn stream(&mut self, from: impl AsFd, to: impl AsFd) -> (u64, Turn) {
+        let mut passed = 0;
+        loop {
+            if passed >= SPLICE_TURN_BYTES {
+                return (passed, Turn::Enough);
+            }
+            let room = self.has_room();
+            let (filled, ended) = match self.fill(&from, u64::MAX) {
+                Ok(0) => (false, room),
+                Ok(_) => (true, false),
+                Err(Errno::AGAIN) => (false, false),
+                Err(_) => return (passed, Turn::SourceBroke),
+            };
+            match self.drain(&to, false) {
+                Ok(0) if ended => return (passed, Turn::SourceEnded),
+                Ok(0) if !filled => return (passed, Turn::NeedsInput),
+                Ok(count) => passed += count as u64,
+                Err(Errno::AGAIN) => return (passed, Turn::NeedsOutput),
+                Err(_) => return (passed, Turn::TargetBroke),
+            }
+        }
+    }
+
+    /// Does it hold nothing?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held == 0
     }
 
     fn has_room(&self) -> bool {

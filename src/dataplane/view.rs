@@ -183,6 +183,13 @@ impl LocalBackend {
         Tie { key, named, picked: None }
     }
 
+    /// What ties a connection that is bytes to a node: its client.
+    pub(crate) fn tie_client(&self, client: Option<IpAddr>) -> Tie {
+        let hashes = matches!(self.strategy, Strategy::IpHash | Strategy::ConsistentHash);
+        let head = RequestHead { method: b"", authority: b"", target: b"", fields: &[] };
+        Tie { key: hashes.then(|| HashKey::ClientIp.of(&head, || client)).flatten(), ..Tie::default() }
+    }
+
     pub(crate) fn retry(&self) -> &RetryPolicy {
         &self.shared.retry
     }

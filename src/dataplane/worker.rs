@@ -20,12 +20,12 @@ use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use super::view::View;
-use super::{buffers, listener, splice};
+use super::{buffers, listener, splice, tcp_session};
 use crate::logic::limits::HEAD_BYTES_CEILING;
 use crate::shared::log_channel::LogSender;
 use crate::shared::mailbox::{Command, Inbox, Mailbox};
 use crate::shared::report::Report;
-use crate::shared::snapshot::{Published, Reader};
+use crate::shared::snapshot::{Protocol, Published, Reader};
 
 /// How often a worker reports, sweeps its pools and gives memory back.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -354,7 +354,10 @@ impl Worker {
         let admission = Admission::new(self, listener);
         // No descriptor is left for the runtime to watch it with: the connection closes.
         let Ok(socket) = Socket::new(socket) else { return };
-        Arrival { socket, admission, begun: None }.start();
+        match self.view().snapshot.protocol(listener) {
+            Protocol::Http => Arrival { socket, admission, begun: None }.start(),
+            Protocol::Tcp(backend) => tcp_session::start(socket, admission, backend),
+        }
     }
 
     fn obey(self: &Rc<Self>, command: Command) {

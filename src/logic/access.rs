@@ -34,6 +34,10 @@ pub enum End {
     BodyTimeout,
     /// A tunnel (`Upgrade`) that was closed.
     Tunnel,
+    /// A connection of a tcp listener that both sides have closed.
+    Closed,
+    /// One on which nothing came for longer than `timeouts.tunnel_idle`.
+    Idle,
 }
 
 /// What is known of one exchange when it ends. Strings are as the client sent them: hostile until escaped.
@@ -97,6 +101,8 @@ impl End {
             Self::NodeBroke => "node_broke",
             Self::BodyTimeout => "body_timeout",
             Self::Tunnel => "tunnel",
+            Self::Closed => "closed",
+            Self::Idle => "idle",
         }
     }
 

@@ -36,6 +36,8 @@ fn read(entry: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn client(peer_is_trusted: bool, forwarded: &[&str]) -> String {
@@ -65,5 +67,18 @@ mod tests {
     fn what_is_no_address_ends_the_chain() {
         assert_eq!(client(true, &["1.1.1.1, unknown, 10.0.0.7"]), "10.0.0.7");
         assert_eq!(client(true, &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_peer_on_a_unix_socket_that_says_nothing_is_nobody() {
+        assert_eq!(client_address(None, false, &[], |_| true), None);
+    }
+
+    proptest! {
+        #[test]
+        fn fields_of_any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let fields = [Field { name: b"x-forwarded-for", value: &bytes }];
+            client_address(None, true, &fields, |_| true);
+        }
     }
 }

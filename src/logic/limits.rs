@@ -289,6 +289,13 @@ pub const PIPES_FREE_MAX: usize = 16;
 pub const SPLICE_BYTES_MIN: u64 = 192 * 1024;
 /// Bytes that one connection may move before others have their turn.
 pub const SPLICE_TURN_BYTES: u64 = 2 * 1024 * 1024;
+/// Reads in a row that fill their buffers before a direction of a TCP connection is spliced: one small and two larger
+/// ones, some 64 KiB that came faster than they were taken.
+pub const BULK_READS: u8 = 3;
+/// Bytes between two moments at which a spliced source had nothing: fewer would have been cheaper to copy.
+pub const BULK_TURN_BYTES_MIN: u64 = 16 * 1024;
+/// Such turns in a row before a direction is copied again.
+pub const THIN_TURNS_MAX: u8 = 3;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
 /// How often a backend is looked at for scaling; one sample each. A step of load is met within it, and steps double the

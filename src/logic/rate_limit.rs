@@ -80,27 +80,6 @@ pub fn address_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Who a request is from: the peer, or the last address before the trusted proxies in `X-Forwarded-For` (given where the
-/// peer is one). Entries from right to left: each was added by the hop before, so the first that is not ours is the
-/// nearest to the truth, and all to its left is hearsay.
-pub fn client_address(
-    peer: Option<IpAddr>,
-    forwarded_for: Option<&[u8]>,
-    trusted: impl Fn(IpAddr) -> bool,
-) -> Option<IpAddr> {
-    let mut nearest = peer;
-    for entry in forwarded_for.unwrap_or_default().rsplit(|&byte| byte == b',') {
-        let Some(address) = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse().ok()) else {
-            break;
-        };
-        nearest = Some(address);
-        if !trusted(address) {
-            break;
-        }
-    }
-    nearest
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -148,19 +127,6 @@ mod tests {
         assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
     }
 
-    #[test]
-    fn the_client_is_the_nearest_hop_that_is_not_ours() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let ours = |address: IpAddr| address.to_string().starts_with("10.");
-        let of = |fields: &str| client_address(Some(ip("10.0.0.9")), Some(fields.as_bytes()), ours).unwrap();
-        assert_eq!(of("1.1.1.1, 2.2.2.2, 10.0.0.1"), ip("2.2.2.2"));
-        assert_eq!(of("10.0.0.2,10.0.0.1"), ip("10.0.0.2"));
-        assert_eq!(of("1.1.1.1, nonsense"), ip("10.0.0.9"));
-        assert_eq!(of(""), ip("10.0.0.9"));
-        assert_eq!(client_address(Some(ip("1.2.3.4")), None, ours), Some(ip("1.2.3.4")));
-        assert_eq!(client_address(None, None, ours), None);
-    }
-
     proptest! {
         /// In no stretch of time more than the rate and the burst.
         #[test]
@@ -185,11 +151,6 @@ mod tests {
         #[test]
         fn no_number_overflows(arrival in any::<u64>(), now in any::<u64>(), requests in any::<u32>(), burst in any::<u32>()) {
             Rate::new(requests, Duration::MAX, burst).judge(arrival, now);
-        }
-
-        #[test]
-        fn forwarded_fields_of_any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            client_address(None, Some(&bytes), |_| true);
         }
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn print(about: &About, snapshot: &Snapshot, admin: Option<&std::net:
     let addresses: Vec<_> = about
         .listeners
         .iter()
-        .flat_map(|bound| bound.addresses.iter().map(|address| format!("{} ({})", url(address), bound.name)))
+        .flat_map(|bound| {
+            let shown = |address: &String| format!("{} ({})", url(bound.protocol, address), bound.name);
+            bound.addresses.iter().map(shown)
+        })
         .collect();
     eprintln!("listening on {}", shortened(&addresses, ADDRESSES_NAMED));
     let backends: Vec<_> = snapshot.backends.iter().map(|backend| nodes(backend)).collect();
@@ -32,22 +35,31 @@ pub(super) fn print(about: &About, snapshot: &Snapshot, admin: Option<&std::net:
     if let Some(address) = admin.and_then(|listener| listener.local_addr().ok()) {
         eprintln!("admin on http://{address}");
     }
-    let first = about.listeners.iter().flat_map(|bound| &bound.addresses).next();
-    eprintln!("ready: try {}", first.map_or_else(String::new, |address| attempt(address)));
+    // A web page is the easier one to try.
+    let http = about.listeners.iter().find(|bound| bound.protocol == "http");
+    let first =
+        http.or(about.listeners.first()).and_then(|bound| Some((bound.protocol, bound.addresses.first()?)));
+    let attempt = first.map_or_else(String::new, |(protocol, address)| attempt(protocol, address));
+    eprintln!("ready: try {attempt}");
 }
 
-fn url(address: &str) -> String {
-    if address.starts_with("unix:") { address.to_owned() } else { format!("http://{address}") }
+fn url(protocol: &str, address: &str) -> String {
+    if address.starts_with("unix:") { address.to_owned() } else { format!("{protocol}://{address}") }
 }
 
 /// A command that reaches the balancer.
-fn attempt(address: &str) -> String {
-    match address.strip_prefix("unix:") {
-        Some(path) => format!("curl -i --unix-socket {path} http://localhost/"),
-        // A listener on every address is reached on this one.
-        None => format!(
-            "curl -i http://{}/",
-            address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
+fn attempt(protocol: &str, address: &str) -> String {
+    // A listener on every address is reached on this one.
+    let reached = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
+    match (protocol, address.strip_prefix("unix:")) {
+        ("http", Some(path)) => format!("curl -i --unix-socket {path} http://localhost/"),
+        ("http", None) => format!("curl -i http://{reached}/"),
+        (_, Some(path)) => format!("nc -U {path}"),
+        (_, None) => format!(
+            "nc {}",
+            reached.rsplit_once(':').map_or(String::new(), |(host, port)| {
+                format!("{} {port}", host.trim_matches(['[', ']']))
+            })
         ),
     }
 }

@@ -205,3 +205,84 @@ impl Queue {
         seats.filter_map(|(worker, seat)| Some((worker, &*seat.get()?.0)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::shared::node::{NodeAddress, Origin};
+
+    /// A queue, and a node whose only place is taken.
+    fn taken() -> (Queue, Node) {
+        let node = Node::new("api".into(), NodeAddress::Tcp(([127, 0, 0, 1], 1).into()), Origin::Static);
+        node.set_in_flight_max(1);
+        assert!(node.claim() && !node.claim());
+        (Queue::new("api".into(), QueueSettings { max: 10, timeout: Duration::from_secs(1) }), node)
+    }
+
+    /// What a request does that comes to wait: it says so, and looks for a place then. True: it found one.
+    fn come(queue: &Queue, node: &Node) -> bool {
+        queue.enter(1, 0).expect("the queue has room");
+        queue.has_open() && node.claim()
+    }
+
+    /// What a request does that ends, with `between` after it saw that nobody waits. True: somebody gets its place.
+    fn end(queue: &Queue, node: &Node, between: impl FnOnce()) -> bool {
+        let called = queue.call(Order::Oldest).is_some();
+        between();
+        called || queue.give_back(node)
+    }
+
+    #[test]
+    fn one_that_comes_between_the_look_and_the_giving_back_is_seen() {
+        let (queue, node) = taken();
+        let mut found = true;
+        assert!(end(&queue, &node, || found = come(&queue, &node)), "the place is free and somebody waits");
+        assert!(!found);
+        assert_eq!(node.in_flight(), 1);
+    }
+
+    /// The same on two threads, at every distance of the two: of a place that becomes free and a request that waits
+    /// nobody is left alone, and the place is not given out twice. Both sides are needed; without the second look of
+    /// `give_back`, or with the look of the one that comes before it says that it waits, this fails.
+    #[test]
+    fn a_place_and_a_request_that_meet_on_two_threads_find_each_other() {
+        let rounds = 64 * 64;
+        let worlds: Vec<_> = (0..rounds).map(|_| taken()).collect();
+        let met = AtomicU32::new(0);
+        // Both are running when it returns: a barrier of the system would wake the second one far too late.
+        let meet = |round: usize| {
+            met.fetch_add(1, SeqCst);
+            let wanted = 2 * (round as u32 + 1);
+            while met.load(SeqCst) < wanted {
+                std::thread::yield_now();
+            }
+        };
+        let pause = |spins: u32| (0..spins).for_each(|_| std::hint::spin_loop());
+        let (kept, found) = std::thread::scope(|scope| {
+            let ending = scope.spawn(|| {
+                let one = |(at, (queue, node)): (usize, &(Queue, Node))| {
+                    meet(at);
+                    end(queue, node, || pause(at as u32 % 64))
+                };
+                worlds.iter().enumerate().map(one).collect::<Vec<_>>()
+            });
+            let coming = scope.spawn(|| {
+                let one = |(at, (queue, node)): (usize, &(Queue, Node))| {
+                    meet(at);
+                    pause(at as u32 / 64 % 64);
+                    come(queue, node)
+                };
+                worlds.iter().enumerate().map(one).collect::<Vec<_>>()
+            });
+            (ending.join().expect("ends"), coming.join().expect("ends"))
+        });
+        for (at, ((queue, node), (kept, found))) in worlds.iter().zip(kept.into_iter().zip(found)).enumerate()
+        {
+            assert!(kept || found, "round {at}: the place is free, and somebody waits for ever");
+            assert!(!(kept && found), "round {at}: one place was given out twice");
+            assert_eq!((node.in_flight(), queue.waiting()), (1, 1), "round {at}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ use crate::logic::balance::table::HashTable;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::retry::RetryPolicy;
-use crate::logic::route::RouteTable;
+use crate::logic::route::{BackendIndex, RouteTable};
 
 /// Everything that a worker needs to serve a request.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub access_log: Option<AccessLog>,
     /// Names of the listeners, by `ListenerIndex`.
     pub listeners: Vec<Arc<str>>,
+    /// What is spoken at each listener, by `ListenerIndex`; http where there is no entry.
+    pub protocols: Vec<Protocol>,
     /// The routes.
     pub routes: Arc<RouteTable>,
     /// What limits each route, by `RouteIndex`; `None` for one without limits.
@@ -48,7 +50,21 @@ pub struct Snapshot {
     pub backends: Vec<Arc<Backend>>,
 }
 
+/// What is spoken at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// Bytes for a node of this backend; `None` while there is no backend of the name that the listener gives.
+    Tcp(Option<BackendIndex>),
+}
+
 impl Snapshot {
+    /// What is spoken at this listener.
+    pub fn protocol(&self, listener: u16) -> Protocol {
+        self.protocols.get(usize::from(listener)).copied().unwrap_or(Protocol::Http)
+    }
+
     /// Is this peer one whose X-Forwarded-* are believed?
     pub fn trusts(&self, peer: IpAddr) -> bool {
         // An IPv4 client of a dual-stack listener arrives as ::ffff:a.b.c.d; the file says a.b.c.d.
@@ -205,6 +221,7 @@ mod plain {
                 trusted_proxies: Vec::new(),
                 access_log: None,
                 listeners: Vec::new(),
+                protocols: Vec::new(),
                 routes: Arc::default(),
                 gates: Vec::new(),
                 backends,

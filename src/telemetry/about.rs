@@ -30,6 +30,8 @@ pub struct About {
 pub struct Bound {
     /// Its name.
     pub name: Arc<str>,
+    /// What is spoken there, as the file has it.
+    pub protocol: &'static str,
     /// Its addresses as text: `127.0.0.1:8080`, `unix:/run/x.sock`.
     pub addresses: Vec<String>,
 }

@@ -327,7 +327,11 @@ fn about() -> About {
         driver_reason: "DEFER_TASKRUN".into(),
         workers: 2,
         started_ms: 1_795_498_606_045,
-        listeners: vec![Bound { name: "web".into(), addresses: vec!["127.0.0.1:8080".into()] }],
+        listeners: vec![Bound {
+            name: "web".into(),
+            protocol: "http",
+            addresses: vec!["127.0.0.1:8080".into()],
+        }],
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Balancer {
     shell: Child,
     /// The balancer itself.
     pub(crate) pid: u32,
-    /// The http listeners' addresses, in the order of the banner, with the listener's name.
+    /// The listeners' addresses, in the order of the banner, with the listener's name.
     pub(crate) addresses: Vec<(SocketAddr, String)>,
     /// Where the admin API is.
     pub(crate) admin: Option<SocketAddr>,
@@ -169,7 +169,8 @@ impl Drop for Balancer {
 
 fn listener(text: &str) -> Option<(SocketAddr, String)> {
     let (url, name) = text.trim().split_once(' ')?;
-    Some((url.strip_prefix("http://")?.parse().ok()?, name.trim_matches(['(', ')']).to_owned()))
+    let (_, address) = url.split_once("://")?;
+    Some((address.parse().ok()?, name.trim_matches(['(', ')']).to_owned()))
 }
 
 fn write_config(config: &str) -> PathBuf {

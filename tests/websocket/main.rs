@@ -6,6 +6,7 @@ mod harness;
 
 mod agreement;
 mod commands;
+mod events;
 mod hostile;
 mod many;
 mod protocol;

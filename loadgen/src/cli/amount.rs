@@ -1,11 +1,10 @@
-//! Amounts as people type them: `50k`, `1.5M`, `250ms`, `1k..50k/60s`.
+//! Values of flags as people type them: `1k..50k/60s`, `500/1s`, `200-399,404`. The amounts in them are
+//! those of [`crate::amount`].
 
 use std::time::Duration;
 
-/// The highest rate that a plan may ask for, requests a second.
-pub const RATE_MAX: f64 = 1e7;
-/// The longest time that may be named: a week.
-pub const TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+pub use crate::amount::{RATE_MAX, TIME_MAX, count, rate, time};
+
 /// The most steps of one plan.
 const STEPS_MAX: usize = 1000;
 
@@ -42,80 +41,24 @@ pub struct BurstOf {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statuses(pub Vec<(u16, u16)>);
 
-/// A whole number above zero: `500`, `50k`.
+/// `-t`, which is a time in hey and oha.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn count(text: &str) -> Result<u64, String> {
-    let value = number(text)?;
-    if value < 1.0 || value.fract() != 0.0 || value > 1e15 {
-        return Err(format!("`{text}` is not a whole number from 1 on"));
-    }
-    Ok(value as u64)
-}
-
-/// Requests a second: `0.5`, `50k`, `50k/s`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn rate(text: &str) -> Result<f64, String> {
-    let value = number(text.strip_suffix("/s").unwrap_or(text))?;
-    if value <= 0.0 {
-        return Err(format!("a rate of `{text}` sends nothing"));
-    }
-    if value > RATE_MAX {
-        return Err(format!("`{text}` is above the highest rate, 10M/s"));
-    }
-    Ok(value)
-}
-
-fn number(text: &str) -> Result<f64, String> {
-    let (digits, factor) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
-        Some((at, 'm' | 'M')) => (&text[..at], 1e6),
-        Some((at, 'g' | 'G')) => (&text[..at], 1e9),
-        _ => (text, 1.0),
-    };
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'_');
-    match digits.replace('_', "").parse::<f64>() {
-        Ok(value) if plain && value.is_finite() => Ok(value * factor),
-        _ => Err(format!("`{text}` is not a number such as 500, 50k or 1.5M")),
-    }
-}
-
-/// A time: `250ms`, `1m30s`, `30` (seconds).
-///
-/// # Errors
-/// What is wrong with it.
-pub fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time such as 250ms, 30s or 1m30s");
-    let mut seconds = 0.0;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let value: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        seconds += value * unit_seconds(&rest[..unit]).ok_or_else(wrong)?;
-        rest = &rest[unit..];
-    }
-    let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
-    if text.trim().is_empty() {
-        return Err(wrong());
-    }
-    if time > TIME_MAX { Err(format!("`{text}` is longer than a week")) } else { Ok(time) }
-}
-
-fn unit_seconds(unit: &str) -> Option<f64> {
-    Some(match unit {
-        "ns" => 1e-9,
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "s" | "sec" | "" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
+pub fn threads(text: &str) -> Result<u64, String> {
+    count(text).map_err(|error| match time(text) {
+        Ok(_) => format!("{error}; -t is threads, as in wrk: the time for an answer is --timeout {text}"),
+        Err(_) => error,
     })
+}
+
+/// `-d`, which is a body in hey and oha.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn length(text: &str) -> Result<Duration, String> {
+    time(text)
+        .map_err(|error| format!("{error}; -d is the duration, as in wrk: a body is -b, a body's file -D"))
 }
 
 fn time_above_zero(text: &str) -> Result<Duration, String> {
@@ -204,31 +147,6 @@ pub fn header(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_take_suffixes() {
-        assert_eq!(count("50k"), Ok(50_000));
-        assert_eq!(count("1_000"), Ok(1000));
-        assert_eq!(rate("1.5M/s"), Ok(1.5e6));
-        assert_eq!(rate("0.5"), Ok(0.5));
-        for wrong in ["", "k", "-1", "1e3", "inf", "NaN", "0", "1.5", "5x", "é"] {
-            assert!(count(wrong).is_err(), "{wrong}");
-        }
-        for wrong in ["0", "-5", "11M", "fast"] {
-            assert!(rate(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn times_take_units_and_add_up() {
-        assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(time("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(time("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(time("0"), Ok(Duration::ZERO));
-        for wrong in ["", "s", "-1s", "1x", "1s-", "1d", "999999h", "1.2.3s"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn plans_are_read_and_nonsense_is_not() {

@@ -2,9 +2,11 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{behaviour::Behaviour, units};
+use super::behaviour::Behaviour;
+use crate::amount;
+use crate::driver::Choice;
 
 /// A test node: an HTTP/1.1 server that does what it is told.
 ///
@@ -24,9 +26,9 @@ pub struct NodeArgs {
     /// Threads that serve.
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
-    /// How to talk to the kernel.
-    #[arg(long, value_enum, default_value_t = DriverChoice::Auto)]
-    pub driver: DriverChoice,
+    /// How to talk to the kernel: auto, io_uring, epoll.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub driver: Choice,
     /// Seed of every random draw.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -87,16 +89,16 @@ pub struct NodeArgs {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub queue: usize,
     /// Close a connection that is idle this long; 0 never.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = amount::setting)]
     pub keepalive: Duration,
     /// Listen only after this time: connections are refused until then.
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = amount::setting)]
     pub start_delay: Duration,
     /// Answer 503 on the health path until this time after the start.
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = amount::setting)]
     pub ready_delay: Duration,
     /// Wait this long between two accepts.
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = amount::setting)]
     pub accept_delay: Duration,
     /// Connections that the kernel holds until they are accepted.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(i32).range(1..))]
@@ -111,7 +113,7 @@ pub struct NodeArgs {
     #[arg(long)]
     pub no_control: bool,
     /// After TERM, wait this long for requests under way.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = amount::setting)]
     pub grace: Duration,
     /// Write what the node saw to this file at the end, as JSON; - is the standard output.
     #[arg(long, value_name = "FILE")]
@@ -122,18 +124,6 @@ pub struct NodeArgs {
     /// Also echo UDP on this port; 0 takes a free one.
     #[arg(long, value_name = "PORT")]
     pub udp_echo: Option<u16>,
-}
-
-/// How the node's threads talk to the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DriverChoice {
-    /// io_uring where the kernel allows it, else epoll.
-    Auto,
-    /// io_uring or an error.
-    #[value(name = "io_uring", alias = "io-uring", alias = "uring")]
-    IoUring,
-    /// epoll.
-    Epoll,
 }
 
 impl NodeArgs {

@@ -5,7 +5,8 @@ use std::{borrow::Cow, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{delay::Delay, units};
+use super::delay::Delay;
+use crate::amount;
 
 /// The largest body that a node sends: 64 GiB, far above any test and far below a counter's end.
 const SIZE_MAX: u64 = 64 << 30;
@@ -105,23 +106,23 @@ impl Behaviour {
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "delay" => self.delay = value.parse()?,
-            "cpu" => self.cpu_us = micros(bounded(units::duration(value)?, CPU_MAX, "cpu")?),
+            "cpu" => self.cpu_us = micros(bounded(amount::setting(value)?, CPU_MAX, "cpu")?),
             "status" => self.status = status(value)?,
-            "size" => self.size = bounded(units::size(value)?, SIZE_MAX, "size")?,
+            "size" => self.size = bounded(amount::size(value)?, SIZE_MAX, "size")?,
             "chunked" => {
-                self.framing = if units::switch(value)? { Framing::Chunked } else { Framing::Length }
+                self.framing = if amount::switch(value)? { Framing::Chunked } else { Framing::Length }
             }
             "framing" => self.framing = framing(value)?,
-            "drip" => self.drip_us = micros(units::duration(value)?),
-            "piece" => self.piece = bounded(units::size(value)?, 1 << 20, "piece")?,
+            "drip" => self.drip_us = micros(amount::setting(value)?),
+            "piece" => self.piece = bounded(amount::size(value)?, 1 << 20, "piece")?,
             "reset" => self.reset = reset(value)?,
-            "half_close" | "half-close" => self.half_close = units::switch(value)?,
+            "half_close" | "half-close" => self.half_close = amount::switch(value)?,
             "close_after" | "close-after" => self.close_after = count(value)?,
             "drop_after" | "drop-after" => self.drop_after = count(value)?,
-            "echo" => self.echo = units::switch(value)?,
-            "early" => self.early = units::switch(value)?,
-            "share" => self.share = units::share(value)?,
-            "load" => self.load = Some(units::share(value)?),
+            "echo" => self.echo = amount::switch(value)?,
+            "early" => self.early = amount::switch(value)?,
+            "share" => self.share = amount::share(value)?,
+            "load" => self.load = Some(amount::share(value)?),
             "header" => self.headers.push(self.header(value)?),
             _ => return Err(format!("a node has no property '{name}'; GET /__node/ lists them")),
         }
@@ -217,7 +218,7 @@ fn reset(text: &str) -> Result<Option<Reset>, String> {
     match text {
         "head" => Ok(Some(Reset::Head)),
         "body" => Ok(Some(Reset::Body)),
-        _ => Ok(units::switch(text)?.then_some(Reset::Head)),
+        _ => Ok(amount::switch(text)?.then_some(Reset::Head)),
     }
 }
 

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use super::{
     behaviour::{Behaviour, PROPERTIES},
     reply::Reply,
-    units,
     worker::Node,
 };
+use crate::amount;
 
 /// Where the control paths begin.
 const PREFIX: &str = "/__node";
@@ -62,7 +62,7 @@ fn change(node: &Node, mut behaviour: Behaviour, pairs: &[(String, String)]) -> 
 
 fn health(node: &Node, pairs: &[(String, String)]) -> Reply {
     match pairs {
-        [(name, value)] if name == "up" => match units::switch(value) {
+        [(name, value)] if name == "up" => match amount::switch(value) {
             Ok(up) => {
                 node.set_healthy(up);
                 Reply::text(200, if up { "healthy" } else { "unhealthy" })

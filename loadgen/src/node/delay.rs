@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Exp1, StandardNormal};
 
-use super::units;
+use crate::amount;
 
 /// No draw is longer than this: a heavy tail should slow a test, not hang it.
 const DRAW_MAX: Duration = Duration::from_secs(60);
@@ -57,12 +57,12 @@ impl FromStr for Delay {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((kind, rest)) = text.split_once(':') else {
-            return units::duration(text).map(Self::Constant);
+            return amount::setting(text).map(Self::Constant);
         };
         match kind {
-            "constant" => units::duration(rest).map(Self::Constant),
+            "constant" => amount::setting(rest).map(Self::Constant),
             "uniform" => uniform(rest),
-            "exp" | "exponential" => units::duration(rest).map(Self::Exponential),
+            "exp" | "exponential" => amount::setting(rest).map(Self::Exponential),
             "lognormal" => lognormal(rest),
             "bimodal" => bimodal(rest),
             _ => {
@@ -74,7 +74,7 @@ impl FromStr for Delay {
 
 impl fmt::Display for Delay {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = units::show;
+        let show = amount::show;
         match *self {
             Self::Constant(time) => write!(out, "{}", show(time)),
             Self::Uniform(low, high) => write!(out, "uniform:{}..{}", show(low), show(high)),
@@ -90,7 +90,7 @@ impl fmt::Display for Delay {
 fn uniform(text: &str) -> Result<Delay, String> {
     let wrong = || format!("'{text}' is no range: write for example uniform:10ms..30ms");
     let (low, high) = text.split_once("..").ok_or_else(wrong)?;
-    let (low, high) = (units::duration(low)?, units::duration(high)?);
+    let (low, high) = (amount::setting(low)?, amount::setting(high)?);
     if low <= high { Ok(Delay::Uniform(low, high)) } else { Err(wrong()) }
 }
 
@@ -101,7 +101,7 @@ fn lognormal(text: &str) -> Result<Delay, String> {
     if !(0.0..=5.0).contains(&sigma) {
         return Err(wrong());
     }
-    Ok(Delay::Lognormal(units::duration(median)?, sigma))
+    Ok(Delay::Lognormal(amount::setting(median)?, sigma))
 }
 
 fn bimodal(text: &str) -> Result<Delay, String> {
@@ -109,7 +109,7 @@ fn bimodal(text: &str) -> Result<Delay, String> {
     let [usual, rare, share] = parts[..] else {
         return Err(format!("'{text}' needs two times and a share: bimodal:5ms,200ms,5%"));
     };
-    Ok(Delay::Bimodal(units::duration(usual)?, units::duration(rare)?, units::share(share)?))
+    Ok(Delay::Bimodal(amount::setting(usual)?, amount::setting(rare)?, amount::share(share)?))
 }
 
 #[cfg(test)]

@@ -15,12 +15,13 @@ use monoio::net::TcpStream;
 
 use super::{
     args::NodeArgs,
-    driver, echo,
+    echo,
     ledger::add,
     listener, session,
     signal::Stop,
     worker::{Node, Worker},
 };
+use crate::driver::Runtime;
 
 /// How often a draining thread looks whether its last request is answered.
 const DRAIN_TICK: Duration = Duration::from_millis(5);
@@ -121,11 +122,10 @@ struct Share {
 impl Share {
     fn run(self, node: &Arc<Node>, index: usize, ready: &mpsc::SyncSender<()>) -> io::Result<()> {
         let worker = Worker::new(Arc::clone(node), index, self.args.seed);
-        driver::run(self.args.driver, |driver| {
-            // The threads all get the same driver; the first one says it.
-            let _ = node.driver.set(driver);
-            self.serve(Rc::new(worker), ready)
-        })?
+        let mut runtime = Runtime::new(self.args.driver)?;
+        // The threads all get the same driver; the first one says it.
+        let _ = node.driver.set(runtime.driver());
+        runtime.block_on(self.serve(Rc::new(worker), ready))
     }
 
     async fn serve(self, worker: Rc<Worker>, ready: &mpsc::SyncSender<()>) -> io::Result<()> {

@@ -16,10 +16,10 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use super::{
     args::NodeArgs,
     behaviour::Behaviour,
-    driver::Driver,
     ledger::{Account, Ledger},
     reply,
 };
+use crate::driver::Driver;
 
 /// The node: one of it a process, shared by its threads.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The files that a run or `loadgen report` writes.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -29,6 +30,9 @@ pub struct Outputs {
     /// Write one line a second as CSV.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Write the report that the name ends with: as load.html; `csv` or `json` alone goes to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 impl Outputs {
@@ -37,6 +41,12 @@ impl Outputs {
     /// # Errors
     /// Names the flag and the folder that is missing.
     pub fn check(&self) -> Result<(), String> {
+        if let Some(path) = self.output.as_deref().filter(|path| by_name(path).is_none()) {
+            let name = path.display();
+            return Err(format!(
+                "--output {name}: the end of the name says what: .json, .hgrm, .hlog, .html, .csv"
+            ));
+        }
         for Output { flag, path, .. } in self.wanted().filter(|output| !is_stdout(output.path)) {
             let folder =
                 path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -72,16 +82,30 @@ impl Outputs {
     }
 
     fn wanted(&self) -> impl Iterator<Item = Output<'_>> {
-        let all: [(&'static str, &Option<PathBuf>, Render); 5] = [
-            ("json", &self.json, json),
-            ("hgrm", &self.hgrm, |result| Ok(hgrm::render(&result.response).into_bytes())),
-            ("hlog", &self.hlog, hlog::render),
-            ("html", &self.html, |result| html::render(result).map(String::into_bytes)),
-            ("csv", &self.csv, |result| Ok(csv::render(result).into_bytes())),
-        ];
-        all.into_iter()
-            .filter_map(|(flag, path, render)| Some(Output { flag, path: path.as_deref()?, render }))
+        let paths = [&self.json, &self.hgrm, &self.hlog, &self.html, &self.csv];
+        let own = paths.into_iter().zip(KINDS);
+        own.filter_map(|(path, (flag, render))| Some(Output { flag, path: path.as_deref()?, render }))
+            .chain(self.output.as_deref().and_then(by_name))
     }
+}
+
+/// Every kind of report, by the name of its flag and the end of its file's name.
+const KINDS: [(&str, Render); 5] = [
+    ("json", json),
+    ("hgrm", |result| Ok(hgrm::render(&result.response).into_bytes())),
+    ("hlog", hlog::render),
+    ("html", |result| html::render(result).map(String::into_bytes)),
+    ("csv", |result| Ok(csv::render(result).into_bytes())),
+];
+
+/// `-o FILE` as in oha, `-o csv` as in hey.
+fn by_name(path: &Path) -> Option<Output<'_>> {
+    let kind = |name: &OsStr| KINDS.into_iter().find(|(flag, _)| name == *flag);
+    if let Some((_, render)) = kind(path.as_os_str()) {
+        return Some(Output { flag: "output", path: Path::new("-"), render });
+    }
+    let (_, render) = kind(path.extension()?)?;
+    Some(Output { flag: "output", path, render })
 }
 
 type Render = fn(&RunResult) -> Result<Vec<u8>, String>;

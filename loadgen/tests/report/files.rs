@@ -47,6 +47,57 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--hgrm /nowhere/x.hgrm"));
 }
 
+/// The same package reads every line of the percentile distribution, and finds its value and count in the log.
+#[test]
+fn python_hdrhistogram_agrees_with_every_line_of_the_hgrm() {
+    let Some(python) = python_with_hdrhistogram() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: test python_hdrhistogram_agrees_with_every_line: neither pip nor the package is to be had"
+        );
+        return;
+    };
+    let result = sample::open();
+    let (log, hgrm) = (sample::folder().join("python-2.hlog"), sample::folder().join("python.hgrm"));
+    std::fs::write(&log, loadgen::report::hlog::render(&result).expect("a log")).expect("a file");
+    std::fs::write(&hgrm, loadgen::report::hgrm::render(&result.response)).expect("a file");
+    let output =
+        Command::new(python).args(["-c", CHECK_HGRM]).args([&log, &hgrm]).output().expect("python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.lines().count() > 50, "{text}");
+    for line in text.lines() {
+        let numbers: Vec<f64> = line.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+        let [ours, theirs, our_count, their_count] = numbers[..] else { panic!("{line}") };
+        // Values have three digits, and the text three places.
+        assert!((ours - theirs).abs() <= theirs * 0.001 + 0.001, "{line}");
+        assert!((our_count - their_count).abs() < 0.5, "{line}");
+    }
+}
+
+const CHECK_HGRM: &str = "
+import bisect, sys
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+whole = HdrHistogram(1, 3600 * 10**9, 3)
+reader = HistogramLogReader(sys.argv[1], HdrHistogram(1, 3600 * 10**9, 3))
+while (interval := reader.get_next_interval_histogram()) is not None:
+    whole.add(interval)
+steps = [(item.value_iterated_to, item.total_count_to_this_value) for item in whole.get_recorded_iterator()]
+values = [whole.get_highest_equivalent_value(value) for value, _ in steps]
+for line in open(sys.argv[2]).read().splitlines()[2:]:
+    if line.startswith('#'):
+        continue
+    value, quantile, count = map(float, line.split()[:3])
+    # The package rounds a rank to the nearest whole one, ours rounds up: one rank on is as good.
+    def at(percentile):
+        there = whole.get_value_at_percentile(percentile)
+        return there / 1e6, steps[bisect.bisect_left(values, whole.get_highest_equivalent_value(there))][1]
+    either = [at(quantile * 100), at(min(100, quantile * 100 + 100 / whole.get_total_count()))]
+    there, there_count = min(either, key=lambda found: abs(found[1] - count))
+    print(value, there, count, there_count)
+";
+
 /// The Python package `hdrhistogram` is another implementation of the format: what it reads is what we recorded.
 #[test]
 fn python_hdrhistogram_reads_the_same_percentiles() {

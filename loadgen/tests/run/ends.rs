@@ -69,9 +69,14 @@ fn a_signal_ends_the_load_and_the_report_comes_all_the_same() {
 fn a_monitors_events_stand_on_the_time_axis() {
     let monitor = serve(|stream, _| {
         let mut socket = tungstenite::accept(stream).expect("a good handshake");
-        for message in [r#"{"type":"snapshot"}"#, r#"{"type":"event","kind":"scale","text":"api 1 -> 2"}"#] {
-            socket.send(message.into()).unwrap();
-        }
+        let snapshot =
+            r#"{"v":1,"type":"snapshot","at_ms":5,"events":[{"id":7,"at_ms":1,"kind":"node","text":"old"}]}"#;
+        socket.send(snapshot.into()).unwrap();
+        let answer = socket.read().expect("an answer");
+        assert_eq!(answer.to_text().unwrap(), r#"{"type":"pause"}"#);
+        let event =
+            r#"{"v":1,"type":"event","id":8,"at_ms":6,"kind":"scale","level":"info","text":"api 1 -> 2"}"#;
+        socket.send(event.into()).unwrap();
         while socket.read().is_ok() {}
     });
     let url = format!("http://{}/", answer_all(OK));
@@ -85,6 +90,20 @@ fn a_monitors_events_stand_on_the_time_axis() {
         bare(&[&url, "-d", "1s", "--events", &format!("ws://127.0.0.1:{}/", crate::rig::free_port())]);
     assert_eq!(missing.code, 1);
     assert!(missing.stderr.contains("--events"), "{}", missing.stderr);
+}
+
+#[test]
+fn what_is_no_monitor_is_said_before_the_run() {
+    let url = format!("http://{}/", answer_all(OK));
+    for (answer, words) in [
+        ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "--events-token-file"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "/ws"),
+        (OK, "no monitor"),
+    ] {
+        let run = bare(&[&url, "-d", "1s", "--events", &format!("ws://{}/ws", answer_all(answer))]);
+        assert_eq!(run.code, 1, "{answer}");
+        assert!(run.stderr.contains(words), "{answer} should speak of `{words}`: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc;
 
-use crate::rig::{OK, answer_all, answer_all_unix, answer_each, run, serve, serve_on};
+use crate::rig::{OK, answer_all, answer_all_unix, answer_each, bare, run, serve, serve_on};
 
 fn completed(arguments: &[&str]) -> u64 {
     let run = run(arguments);
@@ -94,6 +94,18 @@ fn method_headers_body_and_authentication_arrive() {
         assert!(head.lines().any(|other| other == line), "{line} is missing in {head}");
     }
     assert_eq!(body, "hello");
+}
+
+/// Command lines as they are typed for wrk2, hey and oha.
+#[test]
+fn the_flags_of_others_do_what_they_do_there() {
+    let url = format!("http://{}/", answer_all(OK));
+    assert_eq!(completed(&["-t2", "-c4", "-d", "200ms", "-R200", "-L", "--timeout", "2s", &url]), 40);
+    let hey = ["-n", "40", "-c", "4", "-m", "PUT", "-T", "a/b", "-A", "c/d", "--disable-compression"];
+    assert_eq!(completed(&[&hey[..], &["--disable-redirects", "--cpus", "2", &url]].concat()), 40);
+    assert_eq!(completed(&["--no-tui", "--latency-correction", "-q", "200", "-z", "200ms", &url]), 40);
+    let csv = bare(&[&url, "--quiet", "-n", "4", "-c", "1", "-o", "csv"]);
+    assert!(csv.code == 0 && csv.text().lines().count() >= 2, "{}", csv.text());
 }
 
 #[test]

@@ -28,6 +28,11 @@ impl Run {
         })
     }
 
+    /// What it wrote to standard output.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
     /// How often a cause of failure was counted.
     pub(crate) fn errors(&self, cause: &str) -> u64 {
         self.result().errors.iter().filter(|group| group.cause == cause).map(|group| group.count).sum()

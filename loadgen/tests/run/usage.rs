@@ -47,6 +47,12 @@ fn bad_flags_end_with_2_and_say_what_is_wrong() {
         (&[url, "--find-max", "p99"], "not a condition"),
         (&[url, "--find-max", "p99<1s", "--slo", "p99<1s"], "cannot be used with"),
         (&[url, "--events", "http://h/"], "not a ws://"),
+        (&[url, "--events-token-file", "/etc/hostname"], "--events"),
+        (&[url, "--events", "ws://127.0.0.1:9/ws", "--events-token-file", "/nowhere"], "/nowhere"),
+        // What hey and oha mean by -d and -t, and a report of no kind.
+        (&[url, "-d", "{\"a\":1}"], "a body is -b"),
+        (&[url, "-t", "20s"], "--timeout 20s"),
+        (&[url, "-o", "load.pdf"], ".html"),
         (&[url, "--json", "/nowhere/at/all.json"], "no folder"),
         (&[url, "--frobnicate"], "unexpected"),
     ];

@@ -91,9 +91,15 @@ impl Backends {
     }
 
     /// The backend that a tcp or udp listener names. One that is missing may still come from container labels.
-    pub(super) fn named_by_listener(&mut self, name: &str, place: &Place<'_>, notes: &mut Notes) {
-        match self.by_name.get(name) {
-            Some(index) => self.known[*index].used = true,
+    pub(super) fn named_by_listener(
+        &mut self,
+        name: &str,
+        scheme: Scheme,
+        place: &Place<'_>,
+        notes: &mut Notes,
+    ) {
+        match self.by_name.get(name).copied() {
+            Some(index) => self.use_bytes(index, scheme, notes),
             None if self.incomplete => {}
             None => notes.problem(self.unknown(name, Problem::warning(place.span.clone(), ""))),
         }
@@ -147,6 +153,24 @@ impl Backends {
             notes.problem(Problem::error(span, format!("a route leads to this `{name}://` server")).help(
                 format!("routes need `http://` servers; a `protocol: {name}` listener takes this one"),
             ));
+        }
+    }
+
+    /// TCP reaches whatever listens on TCP, an http server too, and UDP what its url says.
+    fn use_bytes(&mut self, index: usize, scheme: Scheme, notes: &mut Notes) {
+        let known = &mut self.known[index];
+        known.used = true;
+        if scheme == Scheme::Tcp
+            && let Some((Scheme::Udp, span)) = &known.not_http
+        {
+            let problem = Problem::error(span.clone(), "a `tcp` listener leads to this `udp://` server");
+            notes.problem(problem.help("write `tcp://`, or make the listener `protocol: udp`"));
+        }
+        let affinity = &self.finished[index].affinity;
+        if affinity.sticky.is_some() || affinity.hash_key != HashKey::ClientIp {
+            let message = "`sticky` and other hash keys than `client_ip` do nothing for a listener of bytes";
+            let problem = Problem::warning(self.known[index].name.clone(), message);
+            notes.problem(problem.help("write `strategy: consistent_hash` with `hash_key: client_ip`"));
         }
     }
 

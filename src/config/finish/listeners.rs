@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::backends::Backends;
 use super::{Notes, Place};
+use crate::config::leaf::address::Scheme;
 use crate::config::problem::Problem;
 use crate::config::raw::{self, Protocol};
-use crate::config::settings::{Admin, BindAddress, Listener};
+use crate::config::settings::{self, Admin, BindAddress, Listener};
 use crate::config::{closest, quoted};
 use crate::logic::limits::{LISTENER_BINDS_MAX, LISTENERS_MAX};
 use crate::logic::route::ListenerIndex;
@@ -18,7 +20,7 @@ const PORT_DEFAULT: u16 = 8080;
 
 /// The listeners of a file.
 pub(super) struct Listeners {
-    /// Those that speak http: the others are not in this version.
+    /// Those that this version can run: udp is not among them.
     pub(super) finished: Vec<Listener>,
     by_name: HashMap<String, Protocol>,
     binds: Vec<Bound>,
@@ -143,23 +145,33 @@ impl Listeners {
                     let help = "routes choose the backend: `routes: [{ backend: ... }]`";
                     notes.error(&place.key("backend"), "an http listener has no backend of its own", help);
                 }
-                let max_connections =
-                    raw.max_connections.and_then(|max| NonZeroUsize::new(usize::try_from(max).ok()?));
-                self.finished.push(Listener { name: name.into(), binds, max_connections });
+                self.finish(name, raw, binds, settings::Protocol::Http);
             }
-            Protocol::Tcp | Protocol::Udp => {
-                notes.later(&place.key("protocol"), "this version speaks `http` alone: remove the listener");
-                match &raw.backend {
-                    Some(backend) => backends.named_by_listener(backend, &place.key("backend"), notes),
-                    None => notes.missing(
-                        place,
-                        "backend",
-                        &format!("the listener {}", quoted(name)),
-                        "say where its bytes go",
-                    ),
+            Protocol::Tcp => {
+                if let Some(backend) = leads_to(name, raw, Scheme::Tcp, place, backends, notes) {
+                    self.finish(name, raw, binds, settings::Protocol::Tcp(backend));
                 }
             }
+            Protocol::Udp => {
+                notes.later(
+                    &place.key("protocol"),
+                    "this version speaks `http` and `tcp`: remove the listener",
+                );
+                leads_to(name, raw, Scheme::Udp, place, backends, notes);
+            }
         }
+    }
+
+    fn finish(
+        &mut self,
+        name: &str,
+        raw: &raw::Listener,
+        binds: Vec<BindAddress>,
+        protocol: settings::Protocol,
+    ) {
+        let max_connections =
+            raw.max_connections.and_then(|max| NonZeroUsize::new(usize::try_from(max).ok()?));
+        self.finished.push(Listener { name: name.into(), binds, max_connections, protocol });
     }
 
     fn binds(
@@ -202,9 +214,32 @@ impl Listeners {
     }
 }
 
+/// The backend of a listener that forwards bytes.
+fn leads_to(
+    name: &str,
+    raw: &raw::Listener,
+    scheme: Scheme,
+    place: &Place<'_>,
+    backends: &mut Backends,
+    notes: &mut Notes,
+) -> Option<Arc<str>> {
+    let Some(backend) = &raw.backend else {
+        let whose = format!("the listener {}", quoted(name));
+        notes.missing(place, "backend", &whose, "say where its bytes go");
+        return None;
+    };
+    backends.named_by_listener(backend, scheme, &place.key("backend"), notes);
+    Some(backend.as_str().into())
+}
+
 pub(in crate::config) fn default_listener() -> Listener {
     let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT_DEFAULT);
-    Listener { name: "web".into(), binds: vec![BindAddress::Tcp(address)], max_connections: None }
+    Listener {
+        name: "web".into(),
+        binds: vec![BindAddress::Tcp(address)],
+        max_connections: None,
+        protocol: settings::Protocol::Http,
+    }
 }
 
 impl Bound {

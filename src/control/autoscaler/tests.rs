@@ -174,6 +174,7 @@ impl Rig {
             backends: vec![Arc::new(backend)],
             routes: Arc::clone(&before.routes),
             listeners: Vec::new(),
+            protocols: Vec::new(),
             gates: Vec::new(),
             trusted_proxies: Vec::new(),
             ..*before

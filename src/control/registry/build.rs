@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::gates::{Gates, queue};
 use super::{affinity, name_of};
 use crate::config::Settings;
-use crate::config::settings::{BackendSettings, Server, ServerHost};
+use crate::config::settings::{self, BackendSettings, Listener, Server, ServerHost};
 use crate::control::autoscaler::{Call, FleetNode};
 use crate::control::names::Names;
+use crate::logic::route::BackendIndex;
 use crate::shared::node::{NodeAddress, Origin};
-use crate::shared::snapshot::{AccessLog, Backend, Entry, Snapshot};
+use crate::shared::snapshot::{AccessLog, Backend, Entry, Protocol, Snapshot};
 
 /// Why a name is down that was not looked up yet.
 const NOT_LOOKED_UP: &str = "its name was not looked up yet";
@@ -35,9 +36,21 @@ pub(super) fn snapshot(
             .as_ref()
             .map(|log| AccessLog { format: log.format, sample: log.sample }),
         listeners: settings.listeners.iter().map(|listener| Arc::clone(&listener.name)).collect(),
+        protocols: settings.listeners.iter().map(|listener| protocol(listener, &backends)).collect(),
         routes: Arc::clone(&settings.routes),
         gates,
         backends,
+    }
+}
+
+fn protocol(listener: &Listener, backends: &[Arc<Backend>]) -> Protocol {
+    let index = |name: &Arc<str>| {
+        let at = backends.iter().position(|backend| backend.name == *name)?;
+        u16::try_from(at).ok().map(BackendIndex)
+    };
+    match &listener.protocol {
+        settings::Protocol::Http => Protocol::Http,
+        settings::Protocol::Tcp(backend) => Protocol::Tcp(index(backend)),
     }
 }
 

@@ -6,7 +6,7 @@ use super::prepare::Composed;
 use crate::logic::fault::Fault;
 use crate::logic::http1::answer::{Answering, write_fault};
 use crate::logic::http1::request::Request;
-use crate::logic::rate_limit::{Verdict, client_address, retry_after_s};
+use crate::logic::rate_limit::{Verdict, retry_after_s};
 use crate::logic::route::{Action, RouteIndex};
 
 /// A request that is not let through.
@@ -27,12 +27,7 @@ impl Session {
         let Some(gate) = snapshot.gates.get(usize::from(route.0)).and_then(Option::as_ref) else {
             return Ok(());
         };
-        let client = || {
-            let last = request.head.fields.iter().rev();
-            let mut last = last.filter(|field| field.name.eq_ignore_ascii_case(b"x-forwarded-for"));
-            let forwarded = last.next().filter(|_| self.peer.trusted).map(|field| field.value);
-            client_address(self.peer.address, forwarded, |address| snapshot.trusts(address))
-        };
+        let client = || self.client_address(&exchange.view, request);
         let verdict = gate.charge(client, |name| request.head.field(name), exchange.began);
         if let Verdict::Refuse { wait_ns } = verdict {
             self.worker().stats.total(|totals| totals.rate_limited += 1);

@@ -39,11 +39,6 @@ impl Peer {
         &self.text[..usize::from(self.length)]
     }
 
-    /// The address; `None` for a unix socket.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        std::str::from_utf8(self.text()).ok()?.parse().ok()
-    }
-
     /// The address as the log has it.
     pub(super) fn name(&self) -> &str {
         match std::str::from_utf8(self.text()) {

@@ -197,9 +197,10 @@ impl Session {
         }
     }
 
-    fn client_address(&self, view: &View, request: &Request<'_>) -> Option<IpAddr> {
+    /// Who the request is from, as far as it is believed.
+    pub(super) fn client_address(&self, view: &View, request: &Request<'_>) -> Option<IpAddr> {
         let trusts = |address| view.snapshot.trusts(address);
-        client_address(self.peer.address(), self.peer.trusted, request.head.fields, trusts)
+        client_address(self.peer.address, self.peer.trusted, request.head.fields, trusts)
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of them are parts of one head")]

@@ -187,7 +187,7 @@ impl Session {
                 }
                 Turn::NeedsInput => self.until(connection.socket.readable()).await?,
                 Turn::NeedsOutput | Turn::Enough => self.until(self.client.writable()).await?,
-                Turn::SourceEnded => return Err(Broken::Node),
+                Turn::SourceEnded | Turn::SourceBroke => return Err(Broken::Node),
                 Turn::TargetBroke => return Err(Broken::Client),
             }
         }

@@ -21,6 +21,7 @@ fn snapshot(node: &Arc<Node>, state: NodeState, version: u64) -> Snapshot {
         limits: settings.limits,
         timeouts: settings.timeouts,
         listeners: vec!["web".into()],
+        protocols: Vec::new(),
         routes: settings.routes,
         ..Snapshot::of(vec![Arc::new(Backend::of(vec![entry]))])
     }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{Admin, words};
 use crate::config::Settings;
 use crate::config::settings::{
-    AccessLogSettings, BackendSettings, DriverChoice, Listener, LogTarget, Server, ServerHost,
+    AccessLogSettings, BackendSettings, DriverChoice, Listener, LogTarget, Protocol, Server, ServerHost,
 };
 use crate::logic::access::LogFormat;
 use crate::logic::balance::key::HashKey;
@@ -78,7 +78,11 @@ fn access_log(log: &AccessLogSettings) -> Value {
 fn listener(listener: &Listener) -> Value {
     json!({
         "bind": listener.binds.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "protocol": "http",
+        "protocol": listener.protocol.name(),
+        "backend": match &listener.protocol {
+            Protocol::Http => None,
+            Protocol::Tcp(backend) => Some(&**backend),
+        },
         "max_connections": listener.max_connections.map_or(0, usize::from),
     })
 }

@@ -202,7 +202,7 @@ fn listener<'a>(bound: &'a Bound, ledger: &Ledger) -> ListenerView<'a> {
     let listener = ledger.listener(&bound.name);
     ListenerView {
         name: &bound.name,
-        protocol: "http",
+        protocol: bound.protocol,
         addresses: &bound.addresses,
         connections: listener.map_or(0, |of| of.open()),
         connections_total: listener.map_or(0, |of| of.accepted),

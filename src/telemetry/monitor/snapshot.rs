@@ -66,11 +66,9 @@ fn config(configuration: &Configuration) -> Value {
 }
 
 fn topology(admin: &Admin, snapshot: &Snapshot) -> Value {
-    let listeners = admin
-        .about
-        .listeners
-        .iter()
-        .map(|bound| json!({ "name": &*bound.name, "protocol": "http", "addresses": bound.addresses }));
+    let listeners = admin.about.listeners.iter().map(
+        |bound| json!({ "name": &*bound.name, "protocol": bound.protocol, "addresses": bound.addresses }),
+    );
     let backends = snapshot.backends.iter().map(|backend| {
         json!({
             "name": &*backend.name,

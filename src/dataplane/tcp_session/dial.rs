@@ -1,0 +1,135 @@
+//! A node for a connection: picked as for a request, waited for where all are full, another one where one refuses.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::attempts::Attempts;
+use super::{Link, Session};
+use crate::dataplane::queue::LocalQueue;
+use crate::dataplane::timers::to_ms;
+use crate::dataplane::upstream::{Connection, InFlight, LocalNode, connect};
+use crate::dataplane::view::{LocalBackend, Taken, Tie};
+use crate::logic::access::End;
+use crate::logic::fault::Fault;
+use crate::logic::route::BackendIndex;
+
+/// Of a node that the backend did not have when the client came.
+const ELSEWHERE: u16 = u16::MAX;
+
+impl Session {
+    /// A connection to a node of this backend; or how it ended without one.
+    pub(super) async fn dial(&mut self, backend: BackendIndex) -> Result<Link, End> {
+        let view = self.worker().view();
+        let backend = view.backend(backend);
+        let timeout = view.snapshot.timeouts.connect;
+        let mut attempts = Attempts::begin(backend, self.timer.now());
+        let mut tie = backend.tie_client(self.account.client);
+        loop {
+            let (at, in_flight) = self.take_place(backend, &mut attempts, &mut tie).await?;
+            let node = Rc::clone(in_flight.node());
+            self.account.node = Some(Rc::clone(&node));
+            match self.open(&node, timeout).await {
+                Ok(Connection { socket, connect, .. }) => {
+                    node.record_connect(connect);
+                    attempts.connected(self.timer.now());
+                    self.account.connected(&node, connect);
+                    in_flight.responded(200);
+                    return Ok(Link { socket, in_flight });
+                }
+                Err(End::Fault(fault)) => {
+                    in_flight.failed();
+                    let goes_on = attempts.refused(at, fault, self.timer.now());
+                    in_flight.refused();
+                    if !goes_on {
+                        return Err(End::Fault(fault));
+                    }
+                    self.account.retries += 1;
+                }
+                Err(end) => return Err(end),
+            }
+        }
+    }
+
+    async fn open(&mut self, node: &LocalNode, timeout: Duration) -> Result<Connection, End> {
+        let due = self.timer.now() + to_ms(timeout);
+        self.timer.set_at(due);
+        let mut connecting = pin!(connect(&node.node.address));
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(opened) = connecting.as_mut().poll(cx) {
+                return Poll::Ready(opened.map_err(|_| End::Fault(Fault::ConnectFailed)));
+            }
+            if self.poll_client_gone(cx) {
+                return Poll::Ready(Err(End::ClientGone));
+            }
+            // Beside the time, it passes where the node is taken down.
+            if self.timer.expired() {
+                return Poll::Ready(Err(End::Fault(Fault::ConnectTimeout)));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// A place on a node that has not refused this connection yet, and that node's place in the backend.
+    async fn take_place(
+        &mut self,
+        backend: &LocalBackend,
+        attempts: &mut Attempts<'_>,
+        tie: &mut Tie,
+    ) -> Result<(u16, InFlight), End> {
+        let draw = self.worker().draw();
+        match backend.take(tie, attempts.tried(), draw, self.account.began, &self.timer) {
+            Taken::Node(at, in_flight) => Ok((at, in_flight)),
+            Taken::Nobody => Err(End::Fault(attempts.last_fault())),
+            Taken::Busy(queue) => self.wait_for_place(backend, &queue, attempts).await,
+        }
+    }
+
+    async fn wait_for_place(
+        &mut self,
+        backend: &LocalBackend,
+        queue: &Rc<LocalQueue>,
+        attempts: &mut Attempts<'_>,
+    ) -> Result<(u16, InFlight), End> {
+        let mut waiting = queue.enter().map_err(|_| End::Fault(Fault::QueueFull))?;
+        // One may have become free between the look and the entry.
+        backend.settle(|| self.worker().draw());
+        let entered_us = self.account.elapsed_us();
+        // However often it waits, it waits for as long as one.
+        let timeout = to_ms(queue.shared.settings().timeout);
+        let due = *attempts.queue_due.get_or_insert(self.timer.now() + timeout);
+        self.timer.set_at(due);
+        let waited = std::future::poll_fn(|cx| {
+            if let Poll::Ready(node) = waiting.poll(cx) {
+                return Poll::Ready(Ok(node));
+            }
+            if self.poll_client_gone(cx) {
+                return Poll::Ready(Err(End::ClientGone));
+            }
+            if self.timer.now() >= due {
+                return Poll::Ready(Err(End::Fault(Fault::QueueTimeout)));
+            }
+            Poll::Pending
+        })
+        .await;
+        drop(waiting);
+        self.account.queue_us += self.account.elapsed_us().saturating_sub(entered_us);
+        let node = waited?;
+        let known = backend.find(&node).map(|(at, local)| (at, Rc::clone(local)));
+        let (at, local) = known.unwrap_or_else(|| {
+            let newest = self.worker().view();
+            let local = newest.nodes().find(|local| Arc::ptr_eq(&local.node, &node));
+            (ELSEWHERE, local.map_or_else(|| Rc::new(LocalNode::new(node)), Rc::clone))
+        });
+        Ok((at, InFlight::on_place(&local, queue, &self.timer)))
+    }
+
+    /// Reads what the client sends meanwhile. One that has closed its sending side may still read: only a reset tells
+    /// that nobody is there.
+    fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        self.up.poll_source(cx, &mut self.client).is_err()
+    }
+}
