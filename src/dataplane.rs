@@ -5,9 +5,11 @@ pub mod worker;
 
 mod access;
 mod buffers;
+mod first_bytes;
 mod http_session;
 mod listener;
 mod parking;
+mod proxied;
 mod queue;
 mod session_task;
 mod socket;

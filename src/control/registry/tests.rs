@@ -466,7 +466,6 @@ async fn a_node_that_joins_others_grows_and_the_first_ones_do_not() {
 }
 
 // ---- probes
-
 fn probed_as(path: Option<&str>) -> HealthSettings {
     HealthSettings {
         path: path.map(Into::into),
@@ -476,6 +475,7 @@ fn probed_as(path: Option<&str>) -> HealthSettings {
         expect: vec![(200, 399)],
         expect_body: None,
         agent: None,
+        proxy_header: None,
     }
 }
 
