@@ -469,6 +469,7 @@ async fn a_node_that_joins_others_grows_and_the_first_ones_do_not() {
 
 fn probed_as(path: Option<&str>) -> HealthSettings {
     HealthSettings {
+        send: None,
         path: path.map(Into::into),
         interval: Duration::from_millis(50),
         timeout: Duration::from_millis(500),
