@@ -166,8 +166,12 @@ impl Hub {
             let joins = self.outbox.segments && slot > at;
             pack(&mut self.parcels, joins, Parcel { first: slot, slots: 1, train, to: Some(to), local });
         }
+        let refund = if session.has_answer() { 0 } else { session.account.retries };
         session.heard_from_node(bytes);
         self.sessions.heard(id, timer.now());
+        if refund > 0 {
+            self.refund(refund, timer);
+        }
         count
     }
 
@@ -226,6 +230,14 @@ impl Hub {
             }
             Err(Failed::Fault(fault)) => session.close(&self.worker, End::Fault(fault)),
             Err(Failed::Exhausted) => session.close(&self.worker, End::NodeBroke),
+        }
+    }
+
+    /// A session that others have refused is answered: the refusals have cost nobody anything.
+    fn refund(&self, retries: u32, timer: &Timer) {
+        let view = self.worker.view();
+        if let Some(backend) = self.backend(&view) {
+            (0..retries).for_each(|_| backend.budget().refund(timer.now()));
         }
     }
 
