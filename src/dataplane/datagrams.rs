@@ -271,10 +271,17 @@ impl Sent {
                 let slots = parcel.first..parcel.first + parcel.slots;
                 self.bytes += slots.map(|slot| inbox.bytes(slot).len() as u64).sum::<u64>();
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused_at = Some(at),
+            // Of one client among many it says nothing of the others.
+            Err(error) if parcel.to.is_none() && is_refusal(&error) => self.refused_at = Some(at),
             Err(_) => self.dropped += datagrams,
         }
     }
+}
+
+/// Does an error say that nobody is there, or that no way leads there?
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }
 
 /// Is it the cutting up that the kernel cannot do here?
@@ -296,7 +303,7 @@ fn one_by_one(socket: impl AsFd, inbox: &Inbox, parcel: &Parcel, at: usize, sent
                 Ok(()) => {
                     (sent.datagrams, sent.bytes) = (sent.datagrams + 1, sent.bytes + piece.len() as u64)
                 }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Err(error) if parcel.to.is_none() && is_refusal(&error) => {
                     sent.refused_at = Some(at);
                     return;
                 }

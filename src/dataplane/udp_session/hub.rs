@@ -137,6 +137,8 @@ impl Hub {
         self.sessions =
             Sessions::new(self.worker.open_max(self.listener), (self.worker.draw(), self.worker.draw()));
         self.parcels.clear();
+        // A turn has them with it, and without room no event would ever be seen again.
+        self.events = Vec::with_capacity(DATAGRAM_BATCH_MAX);
     }
 
     fn end(&mut self, id: SessionId, end: End) {
@@ -152,9 +154,11 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(id) else { return 0 };
         let count = match self.inbox.receive(&session.socket, at, SESSION_BATCH_MAX) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
-            Err(_) => {
-                self.refused(id, timer);
+            Err(error) => {
+                // Others speak of one datagram, such as that it was too large for a network on its way.
+                if datagrams::is_refusal(&error) {
+                    self.refused(id, timer);
+                }
                 return 0;
             }
         };
