@@ -10,28 +10,22 @@
     reason = "recvmmsg and sendmmsg take arrays of pointers, and no crate has both with control messages of each message"
 )]
 
+mod ancillary;
+
 use std::io;
 use std::mem::{self, size_of};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
+use self::ancillary::{Control, address, put_address, read_control, write_control};
+pub(crate) use self::ancillary::{Local, join_received, tell_own_address};
 use crate::logic::limits::{DATAGRAM_BATCH_MAX, DATAGRAM_BYTES_MAX};
 use crate::logic::udp::train::Train;
 
 /// Between the beginnings of two slots. Not a power of two: a thousand slots that begin in the same lines of a cache would
 /// have room for a few of them only.
 const STRIDE: usize = DATAGRAM_BYTES_MAX + 17 * 64;
-
-/// Room for the control messages of one message: a segment's size and a packet info, with their headers.
-type Control = [u64; 16];
-
-/// One of our addresses, and the interface that it is to leave by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Local {
-    pub(crate) ip: IpAddr,
-    interface: u32,
-}
 
 /// What came in. The slots live on the heap, and the headers point at them.
 pub(crate) struct Inbox {
@@ -154,7 +148,7 @@ impl Inbox {
         let header = &self.arrays.headers[slot];
         let bytes = (header.msg_len as usize).min(DATAGRAM_BYTES_MAX);
         let from = address(&self.arrays.names[slot], header.msg_hdr.msg_namelen as usize);
-        let (segment, local) = read_control(&header.msg_hdr);
+        let (segment, local) = read_control(&self.arrays.controls[slot], header.msg_hdr.msg_controllen);
         Received { bytes, segment: if segment < bytes { segment } else { 0 }, from, local }
     }
 
@@ -251,13 +245,11 @@ impl Outbox {
                 None => (ptr::null_mut(), 0),
             };
             let segment = if parcel.train.is_long() { parcel.train.segment } else { 0 };
-            header.msg_control = (&raw mut self.arrays.controls[at]).cast();
-            header.msg_controllen = size_of::<Control>();
-            let used = write_control(header, segment, parcel.local);
-            header.msg_controllen = used;
-            if used == 0 {
-                header.msg_control = ptr::null_mut();
-            }
+            header.msg_controllen = write_control(&mut self.arrays.controls[at], segment, parcel.local);
+            header.msg_control = match header.msg_controllen {
+                0 => ptr::null_mut(),
+                _ => (&raw mut self.arrays.controls[at]).cast(),
+            };
         }
     }
 }
@@ -322,177 +314,16 @@ fn send_to(socket: impl AsFd, bytes: &[u8], to: SocketAddr, local: Option<Local>
     header.msg_name = (&raw mut name).cast();
     header.msg_iov = &raw mut iovec;
     header.msg_iovlen = 1;
+    header.msg_controllen = write_control(&mut control, 0, local);
     header.msg_control = (&raw mut control).cast();
-    header.msg_controllen = size_of::<Control>();
-    header.msg_controllen = write_control(&mut header, 0, local);
     // SAFETY: everything that the header points at lives until the end of this function, and is only read.
     let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The size of segments and our address, as a message's control messages tell.
-fn read_control(header: &libc::msghdr) -> (usize, Option<Local>) {
-    let (mut segment, mut local) = (0, None);
-    // SAFETY: the kernel has written `msg_controllen` bytes of control messages into the buffer that the header points at,
-    // which is aligned for their headers; the walk stays within them. Data is read unaligned, in the size of its kind.
-    unsafe {
-        let mut next = libc::CMSG_FIRSTHDR(header);
-        while let Some(message) = next.as_ref() {
-            let data = libc::CMSG_DATA(message);
-            match (message.cmsg_level, message.cmsg_type) {
-                (libc::SOL_UDP, libc::UDP_GRO) => {
-                    segment = usize::try_from(data.cast::<libc::c_int>().read_unaligned()).unwrap_or(0);
-                }
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    let ip = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into();
-                    // The way back is found by the address; to name the interface would forbid any other way.
-                    local = Some(Local { ip, interface: 0 });
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                    let interface = if ip.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
-                    local = Some(Local { ip: ip.into(), interface });
-                }
-                _ => {}
-            }
-            next = libc::CMSG_NXTHDR(header, message);
-        }
-    }
-    (segment, local)
-}
-
-/// Writes control messages into the buffer that the header points at. Returns their length.
-fn write_control(header: &mut libc::msghdr, segment: usize, local: Option<Local>) -> usize {
-    let mut used = 0;
-    if segment > 0 {
-        let segment = u16::try_from(segment).unwrap_or(u16::MAX);
-        used += put_control(header, used, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
-    }
-    match local {
-        Some(Local { ip: IpAddr::V4(ip), interface }) => {
-            let address = libc::in_addr { s_addr: u32::from(ip).to_be() };
-            let info = libc::in_pktinfo {
-                ipi_ifindex: libc::c_int::try_from(interface).unwrap_or(0),
-                ipi_spec_dst: address,
-                ipi_addr: libc::in_addr { s_addr: 0 },
-            };
-            used += put_control(header, used, (libc::IPPROTO_IP, libc::IP_PKTINFO), info);
-        }
-        Some(Local { ip: IpAddr::V6(ip), interface }) => {
-            let ipi6_addr = libc::in6_addr { s6_addr: ip.octets() };
-            let info = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: interface };
-            used += put_control(header, used, (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), info);
-        }
-        None => {}
-    }
-    used
-}
-
-fn put_control<T: Copy>(
-    header: &mut libc::msghdr,
-    at: usize,
-    kind: (libc::c_int, libc::c_int),
-    data: T,
-) -> usize {
-    // SAFETY: these two only compute with lengths.
-    let (length, space) = unsafe {
-        (libc::CMSG_LEN(size_of::<T>() as libc::c_uint), libc::CMSG_SPACE(size_of::<T>() as libc::c_uint))
-    };
-    assert!(at + space as usize <= size_of::<Control>(), "the control messages have room");
-    // SAFETY: the buffer behind the header is a `Control`, and there is room in it for this message; `at` is a sum of
-    // CMSG_SPACEs, so it is aligned for a header.
-    unsafe {
-        let message = header.msg_control.byte_add(at).cast::<libc::cmsghdr>();
-        message.write(libc::cmsghdr { cmsg_len: length as usize, cmsg_level: kind.0, cmsg_type: kind.1 });
-        libc::CMSG_DATA(message).cast::<T>().write_unaligned(data);
-    }
-    space as usize
-}
-
-fn address(name: &libc::sockaddr_storage, length: usize) -> Option<SocketAddr> {
-    match i32::from(name.ss_family) {
-        libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
-            // SAFETY: a storage is as large as any address and aligned for it, and the family says which it is.
-            let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
-            Some(SocketAddrV4::new(ip, u16::from_be(name.sin_port)).into())
-        }
-        libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
-            // SAFETY: as above.
-            let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
-            // The flow label is the sender's of one datagram: it tells no client from another.
-            Some(SocketAddrV6::new(ip, u16::from_be(name.sin6_port), 0, name.sin6_scope_id).into())
-        }
-        _ => None,
-    }
-}
-
-fn put_address(address: SocketAddr, name: &mut libc::sockaddr_storage) -> libc::socklen_t {
-    match address {
-        SocketAddr::V4(address) => {
-            let v4 = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: address.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: a storage is as large as any address and aligned for it.
-            unsafe { (&raw mut *name).cast::<libc::sockaddr_in>().write(v4) };
-            size_of::<libc::sockaddr_in>() as libc::socklen_t
-        }
-        SocketAddr::V6(address) => {
-            let v6 = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: address.port().to_be(),
-                sin6_flowinfo: 0,
-                sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
-                sin6_scope_id: address.scope_id(),
-            };
-            // SAFETY: as above.
-            unsafe { (&raw mut *name).cast::<libc::sockaddr_in6>().write(v6) };
-            size_of::<libc::sockaddr_in6>() as libc::socklen_t
-        }
-    }
-}
-
-/// Asks the kernel to join what comes in a row. A kernel without that has datagrams come one by one.
-pub(crate) fn join_received(socket: impl AsFd) {
-    let _ = switch_on(socket, libc::SOL_UDP, libc::UDP_GRO);
-}
-
-/// Asks for our own address with each datagram: on a socket that is bound to all of them, the answer must come from the one
-/// that was asked.
-///
-/// # Errors
-/// Of a socket that is neither.
-pub(crate) fn tell_own_address(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
-    match ipv6 {
-        true => switch_on(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
-        false => switch_on(socket, libc::IPPROTO_IP, libc::IP_PKTINFO),
-    }
-}
-
-fn switch_on(socket: impl AsFd, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the value is an int that lives until the call returns, and its size is given.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            level,
-            option,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{IpAddr, UdpSocket};
 
     use super::*;
 
