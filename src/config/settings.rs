@@ -243,6 +243,22 @@ pub struct HealthSettings {
     pub agent: Option<Box<str>>,
 }
 
+/// What `health: {}` asks for.
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            send: None,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            patience: Patience { rise: 2, fall: 3 },
+            expect: vec![(200, 399)],
+            expect_body: None,
+            agent: None,
+        }
+    }
+}
+
 /// What ties requests to nodes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AffinitySettings {

@@ -254,14 +254,11 @@ mod tests {
 
     fn settings(path: Option<&str>) -> HealthSettings {
         HealthSettings {
-            send: None,
             path: path.map(Into::into),
             interval: Duration::from_millis(50),
             timeout: Duration::from_millis(300),
             patience: Patience { rise: 1, fall: 1 },
-            expect: vec![(200, 399)],
-            expect_body: None,
-            agent: None,
+            ..HealthSettings::default()
         }
     }
 

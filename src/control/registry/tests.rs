@@ -469,14 +469,11 @@ async fn a_node_that_joins_others_grows_and_the_first_ones_do_not() {
 
 fn probed_as(path: Option<&str>) -> HealthSettings {
     HealthSettings {
-        send: None,
         path: path.map(Into::into),
         interval: Duration::from_millis(50),
         timeout: Duration::from_millis(500),
         patience: Patience { rise: 2, fall: 2 },
-        expect: vec![(200, 399)],
-        expect_body: None,
-        agent: None,
+        ..HealthSettings::default()
     }
 }
 
