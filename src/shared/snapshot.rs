@@ -57,6 +57,8 @@ pub enum Protocol {
     Http,
     /// Bytes for a node of this backend; `None` while there is no backend of the name that the listener gives.
     Tcp(Option<BackendIndex>),
+    /// Datagrams, in sessions by client; `None` as for tcp.
+    Udp(Option<BackendIndex>),
 }
 
 impl Snapshot {

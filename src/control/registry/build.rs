@@ -51,6 +51,7 @@ fn protocol(listener: &Listener, backends: &[Arc<Backend>]) -> Protocol {
     match &listener.protocol {
         settings::Protocol::Http => Protocol::Http,
         settings::Protocol::Tcp(backend) => Protocol::Tcp(index(backend)),
+        settings::Protocol::Udp(backend) => Protocol::Udp(index(backend)),
     }
 }
 
