@@ -55,19 +55,4 @@ micro() {
     cargo bench --locked --bench instructions -- "$@"
 }
 
-# Debian starts a daemon that it installs; a benchmark wants the program alone.
-without_services() {
-    local policy=/usr/sbin/policy-rc.d
-    if ((EUID != 0)) || [[ -e $policy ]]; then
-        "$@"
-        return
-    fi
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod +x "$policy"
-    trap "rm -f $policy" EXIT
-    "$@"
-    rm -f "$policy"
-    trap - EXIT
-}
-
 main "$@"
