@@ -3,11 +3,13 @@
 #
 #   scripts/bench.sh core [flags]      plimsoll beside nginx and HAProxy (--help lists the flags)
 #   scripts/bench.sh balance [flags]   its strategies, health and limits beside theirs
+#   scripts/bench.sh fleet [flags]     containers started, stopped and killed under load, on a real Docker engine
 #   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
 #   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
+source scripts/docker.sh
 
 main() {
     local name=${1:-}
@@ -15,6 +17,7 @@ main() {
     case $name in
         core) core "$@" ;;
         balance) balance "$@" ;;
+        fleet) fleet "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
         micro) micro "$@" ;;
         *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
@@ -45,6 +48,20 @@ balance() {
     needs_met
     ulimit -n "$(ulimit -Hn)"
     exec python3 bench/scenarios/balance.py "$@"
+}
+
+fleet() {
+    need python3 python3 cc build-essential
+    need_rust
+    needs_met
+    if [[ " $* " != *" --plimsoll "* ]]; then
+        cargo build --locked --release --workspace
+    fi
+    ulimit -n "$(ulimit -Hn)"
+    engine_up
+    trap engine_down EXIT
+    node_image
+    python3 bench/scenarios/fleet.py "$@"
 }
 
 micro() {
