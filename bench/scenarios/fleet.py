@@ -26,7 +26,7 @@ FIGURES = [
     ("step", "most", "… most nodes that served", "8", lambda value: value == 8),
     ("step", "up_s", "… seconds to 8 nodes", "", None),
     ("step", "down_s", "… seconds back to 2", "", None),
-    ("step", "p99_ms", "… p99 of all requests, ms (a node takes 50)", "", None),
+    ("step", "p99_ms", "… p99 of all requests, ms (a node takes 100)", "", None),
     ("kill", "failed", "a kill each 5 s: failed requests", "0", lambda value: value == 0),
     ("kill", "p99_ms", "… p99, ms (a node takes 10)", "", None),
     ("wake", "answered", "wake from zero: answered 200, of 1,000", "1000", lambda value: value == 1000),

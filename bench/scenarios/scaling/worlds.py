@@ -16,8 +16,9 @@ class Step:
     sockets, phase_s = 30, 16
 
     def run(self, ground):
-        scale = "min: 2, max: 8, target: { in_flight: 15 }, up: { window: 2s }, down: { window: 4s, cooldown: 2s }"
-        with Yard(ground, "50ms", scale) as yard:
+        # An open WebSocket is in flight as a request is: 50 in all, then 230.
+        scale = "min: 2, max: 8, target: { in_flight: 34 }, up: { window: 2s }, down: { window: 4s, cooldown: 2s }"
+        with Yard(ground, "100ms", scale) as yard:
             yard.await_serving(2)
             watch = Watch(yard)
             watch.start()
@@ -25,7 +26,7 @@ class Step:
             sockets = yard.load("sockets", "ws", "-c", self.sockets, "--rate", 2 * self.sockets, "-d", f"{seconds + 2}s")
             time.sleep(0.5)
             began = time.time()
-            load = yard.load("load", "http", "-c", 400, "--steps", f"200,2000,200/{self.phase_s}s")
+            load = yard.load("load", "http", "-c", 600, "--steps", f"200,2000,200/{self.phase_s}s")
             requests, talk = finish(load), finish(sockets)
             nodes = [[at - began, serving, there] for at, serving, there in watch.stop()]
         up, down = self.phase_s, 2 * self.phase_s
@@ -60,10 +61,8 @@ class Kill:
             began = time.time()
             load = yard.load("load", "http", "-c", 64, "--rate", 500, "-d", f"{self.seconds}s")
             kills = []
-            while (left := began + 5 * (len(kills) + 1) - time.time()) > 0 or len(kills) < self.seconds // 5 - 1:
-                if len(kills) == self.seconds // 5 - 1:
-                    break
-                time.sleep(max(left, 0))
+            for number in range(1, self.seconds // 5):
+                time.sleep(max(began + 5 * number - time.time(), 0))
                 docker("kill", yard.containers()[0])
                 kills.append(time.time() - began)
             requests = finish(load)

@@ -38,7 +38,8 @@ class Yard:
     def is_understood(self):
         """Whether the balancer takes this configuration at all."""
         check = [self.ground.plimsoll, "check", "-c", self.config]
-        return subprocess.run(check, capture_output=True, check=False).returncode == 0
+        done = subprocess.run(check, capture_output=True, text=True, check=False)
+        return done.returncode == 0 and "would refuse" not in done.stdout + done.stderr
 
     def containers(self):
         return docker("ps", "--all", "--quiet", "--filter", "label=plimsoll.backend=node").split()
