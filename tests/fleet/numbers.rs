@@ -72,3 +72,22 @@ fn load_starts_containers_and_its_end_stops_them() {
     assert_all_ok(&little.stop());
     yard.wait_for_words(&["\"scale\""]);
 }
+
+#[test]
+fn a_node_has_no_more_in_flight_than_it_may() {
+    if is_skipped("a_node_has_no_more_in_flight_than_it_may") {
+        return;
+    }
+    let yard = Yard::start("max_connections: 1", "min: 1, max: 1");
+    yard.wait_for_serving(1);
+    let mut slow = yard.rig.client();
+    slow.send("GET /?delay=3s HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    // Nothing was said of a queue, and so nobody waits.
+    let refused = wait_for("a refusal", || {
+        let answer = yard.rig.get("/");
+        (answer.status() == 503).then(|| answer.field("x-plimsoll-reason").unwrap_or("").to_owned())
+    });
+    assert!(!refused.is_empty());
+    assert_eq!(slow.response().status(), 200);
+    yard.who();
+}
