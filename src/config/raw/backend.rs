@@ -268,6 +268,9 @@ pub(in crate::config) struct Docker {
     /// How long a container may take to stop.
     #[schemars(extend("default" = "10s"))]
     pub(in crate::config) stop_grace: Option<Span>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -294,6 +297,9 @@ pub(in crate::config) struct Process {
     /// Environment variables; `{port}` may stand here too.
     #[schemars(extend("default" = {}))]
     pub(in crate::config) env: Option<IndexMap<String, String>>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 /// How many nodes there are.
