@@ -5,6 +5,7 @@ pub mod worker;
 
 mod access;
 mod buffers;
+mod datagrams;
 mod first_bytes;
 mod http_session;
 mod listener;
@@ -18,5 +19,6 @@ mod stats;
 mod tap;
 mod tcp_session;
 mod timers;
+mod udp_session;
 mod upstream;
 mod view;

@@ -24,3 +24,4 @@ pub mod route;
 pub mod scale;
 pub mod slow_start;
 pub mod tls;
+pub mod udp;

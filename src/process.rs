@@ -208,7 +208,7 @@ fn start_workers(
 ) -> io::Result<Meeting> {
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         (0..workers).map(|_| mailbox()).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
-    let limits: Vec<_> = settings.listeners.iter().map(|listener| listener.max_connections).collect();
+    let limits: Vec<_> = settings.listeners.iter().map(|listener| listener.open_max()).collect();
     let loads = Arc::new(Loads::new(workers, &limits));
     let (report_sender, reports) = bounded(REPORTS_MAX);
     let (ready, readiness) = bounded(workers);

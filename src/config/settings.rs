@@ -17,7 +17,7 @@ use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::health::Patience;
-use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::limits::{MessageLimits, Timeouts, UDP_SESSIONS_DEFAULT};
 use crate::logic::outlier::Policy;
 use crate::logic::proxy_protocol;
 use crate::logic::queue::QueueSettings;
@@ -112,7 +112,7 @@ pub struct Listener {
     pub name: Arc<str>,
     /// At least one.
     pub binds: Vec<BindAddress>,
-    /// Connections it may have open; `None` is no limit but the process's file descriptors.
+    /// `max_connections:`; `None` where it says nothing.
     pub max_connections: Option<NonZeroUsize>,
     /// What is spoken there.
     pub protocol: Protocol,
@@ -129,6 +129,19 @@ pub enum Protocol {
     Tcp(Arc<str>),
     /// TLS over TCP: the name that a connection asks for leads to a backend.
     TlsByName(Arc<NameTable<Arc<str>>>),
+    /// Datagrams: every client has a session with a node of the backend with this name.
+    Udp(Arc<str>),
+}
+
+impl Listener {
+    /// Connections, or sessions, that may be open at a time; `None` is no limit but the process's file descriptors.
+    pub fn open_max(&self) -> Option<NonZeroUsize> {
+        match self.protocol {
+            // Whoever sends a datagram makes a session, under any address that it likes.
+            Protocol::Udp(_) => self.max_connections.or(NonZeroUsize::new(UDP_SESSIONS_DEFAULT)),
+            _ => self.max_connections,
+        }
+    }
 }
 
 impl Protocol {
@@ -137,6 +150,7 @@ impl Protocol {
         match self {
             Self::Http => "http",
             Self::Tcp(_) | Self::TlsByName(_) => "tcp",
+            Self::Udp(_) => "udp",
         }
     }
 }
@@ -188,6 +202,8 @@ pub struct BackendSettings {
     pub proxy_header: Option<proxy_protocol::Version>,
     /// What starts and stops its nodes.
     pub fleet: Option<Arc<FleetSettings>>,
+    /// Requests that a node of the fleet may have in flight; `None` is no limit.
+    pub fleet_in_flight_max: Option<NonZeroU32>,
     /// How many nodes its fleet has.
     pub scale: ScaleSettings,
 }
@@ -209,6 +225,7 @@ impl BackendSettings {
             adaptive: None,
             proxy_header: None,
             fleet: None,
+            fleet_in_flight_max: None,
             scale: ScaleSettings::default(),
         }
     }
@@ -222,6 +239,8 @@ pub const PANIC_THRESHOLD_DEFAULT: u32 = 5000;
 pub struct HealthSettings {
     /// What is asked for by GET; `None` is satisfied by a connection.
     pub path: Option<Box<str>>,
+    /// A datagram that is sent instead, and answered by a node that is well.
+    pub send: Option<Box<[u8]>>,
     /// Between two probes of one node.
     pub interval: Duration,
     /// How long a probe may take, connecting included.
@@ -236,6 +255,23 @@ pub struct HealthSettings {
     pub agent: Option<Box<str>>,
     /// The PROXY header that the node expects before a request, if it does.
     pub proxy_header: Option<proxy_protocol::Version>,
+}
+
+/// What `health: {}` asks for.
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            send: None,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            patience: Patience { rise: 2, fall: 3 },
+            expect: vec![(200, 399)],
+            expect_body: None,
+            agent: None,
+            proxy_header: None,
+        }
+    }
 }
 
 /// What ties requests to nodes.

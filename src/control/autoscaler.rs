@@ -3,7 +3,9 @@
 //! One task owns everything here. Engines are called by tasks of their own, whose answers come back as news, so that an
 //! engine that hangs delays nothing but itself. What the registry shall publish stands in the [`FleetTable`].
 
+mod calls;
 mod group;
+mod knock;
 mod mate;
 mod roll;
 #[cfg(test)]
@@ -17,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, News};
-use super::fleet::{Change, Fleet, Unit};
+use super::fleet::{Change, EngineFault, Fleet, Unit};
 use super::reload::InForce;
 use crate::config::settings::FleetSettings;
 use crate::logic::limits::{CHANGES_WAITING_MAX, SCALE_TICK};
@@ -129,6 +131,7 @@ impl Autoscaler {
                 None => group.leave(&self.wiring, now),
             }
         }
+        let mut added = Vec::new();
         for backend in &settings.backends {
             let Some(fleet) = &backend.fleet else { continue };
             if self.groups.iter().any(|group| group.name == backend.name && !group.leaves) {
@@ -136,8 +139,11 @@ impl Autoscaler {
             }
             let index = self.engine_for(fleet);
             let engine = Arc::clone(&self.engines[index]);
+            added.push(index);
             self.groups.push(Group::new(backend, fleet, engine, index, self.hand_in.clone(), now));
         }
+        added.dedup();
+        added.into_iter().for_each(|index| self.look_at(index));
     }
 
     fn engine_for(&mut self, fleet: &FleetSettings) -> usize {
@@ -148,7 +154,6 @@ impl Autoscaler {
         let index = self.engines.len();
         forward(index, found.watch(), self.hand_in.clone());
         self.engines.push(found);
-        self.look_at(index);
         index
     }
 
@@ -156,7 +161,7 @@ impl Autoscaler {
     pub async fn run(mut self) {
         let mut tick = tokio::time::interval(SCALE_TICK / LOOKS);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut resync = tokio::time::interval(RESYNC);
+        let mut resync = tokio::time::interval_at(Instant::now() + RESYNC, RESYNC);
         loop {
             tokio::select! {
                 _ = tick.tick(), if !self.groups.is_empty() => self.tick(),
@@ -183,10 +188,15 @@ impl Autoscaler {
         let now = self.began.elapsed();
         match news {
             News::Changed(engine, change) => self.changed(engine, change),
-            News::Listed(engine, Ok(units)) => self.listed(engine, units),
-            News::Listed(engine, Err(error)) => self.tell_engine(engine, Level::Warning, error.to_string()),
+            News::Listed(engine, asked, Ok(units)) => self.listed(engine, asked, units),
+            News::Listed(engine, _, Err(error)) => {
+                self.tell_engine(engine, Level::Warning, error.to_string())
+            }
             other => {
                 self.groups.iter_mut().for_each(|group| group.take(&other, &self.wiring, now));
+                if let News::Started(ticket, Ok(_)) = other {
+                    self.look_after_start(ticket);
+                }
             }
         }
     }
@@ -199,10 +209,13 @@ impl Autoscaler {
                 self.groups
                     .iter_mut()
                     .filter(|group| group.engine_index == engine)
-                    .for_each(Group::engine_is_back);
+                    .for_each(|group| group.engine_is_back(&self.wiring, now));
                 self.look_at(engine);
             }
             Change::Down(error) => {
+                let hung = self.groups.iter_mut().filter(|group| group.engine_index == engine);
+                hung.filter(|_| error.fault == EngineFault::Slow)
+                    .for_each(|group| group.engine_hangs(&error, &self.wiring, now));
                 let text = format!("{error}; nodes that run go on");
                 self.tell_engine(engine, Level::Error, text);
             }
@@ -223,19 +236,30 @@ impl Autoscaler {
     /// Asks an engine for its list.
     fn look_at(&self, index: usize) {
         let Some(engine) = self.engines.get(index).cloned() else { return };
-        let hand_in = self.hand_in.clone();
+        let (asked, hand_in) = (self.began.elapsed(), self.hand_in.clone());
         tokio::spawn(async move {
             let listed = engine.list().await;
-            let _ = hand_in.send(News::Listed(index, listed)).await;
+            let _ = hand_in.send(News::Listed(index, asked, listed)).await;
         });
+    }
+
+    /// A unit that ended before its start was answered was told under a name that nobody knew yet.
+    fn look_after_start(&self, ticket: u64) {
+        let has = |group: &&Group| group.nodes.iter().any(|mate| mate.ticket == ticket);
+        let engines = 0..self.engines.len();
+        match self.groups.iter().find(has) {
+            Some(group) => self.look_at(group.engine_index),
+            // Nobody waits for it any more: the list has one too many.
+            None => engines.for_each(|index| self.look_at(index)),
+        }
     }
 
     /// The truth of an engine: nodes that it does not have are gone, those that it has are known or adopted, and what
     /// belongs to no backend any more is stopped.
-    fn listed(&mut self, engine: usize, units: Vec<Unit>) {
+    fn listed(&mut self, engine: usize, asked: Duration, units: Vec<Unit>) {
         let now = self.began.elapsed();
         for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
-            group.reconcile(&units, &self.wiring, now);
+            group.reconcile(&units, asked, &self.wiring, now);
         }
         for unit in units {
             if self.groups.iter().any(|group| group.name == unit.backend && group.engine_index == engine) {

@@ -96,7 +96,7 @@ impl Session {
             Protocol::Tcp(backend) => *backend,
             Protocol::TlsByName(names) => self.ask_name(names).await?,
             // Its listener was another one's place before a reload.
-            Protocol::Http => None,
+            Protocol::Http | Protocol::Udp(_) => None,
         };
         let backend = backend.ok_or(End::Fault(Fault::NoHealthyNode))?;
         self.account.backend = Arc::clone(view.backend(backend).name());

@@ -22,7 +22,7 @@ use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use super::view::View;
-use super::{buffers, listener, proxied, splice, tcp_session};
+use super::{buffers, listener, proxied, splice, tcp_session, udp_session};
 use crate::logic::limits::HEAD_BYTES_CEILING;
 use crate::logic::proxy_protocol::Ends;
 use crate::shared::log_channel::LogSender;
@@ -134,7 +134,11 @@ async fn live(assignment: Assignment, choice: Choice) {
         worker.listening.set(worker.listening.get() + 1);
         let accepting = Rc::clone(&worker);
         monoio::spawn(async move {
-            let _ = listener::run(Rc::clone(&accepting), socket, listener).await;
+            let takes_datagrams = matches!(accepting.view().snapshot.protocol(listener), Protocol::Udp(_));
+            let _ = match takes_datagrams {
+                true => udp_session::run(Rc::clone(&accepting), socket, listener).await,
+                false => listener::run(Rc::clone(&accepting), socket, listener).await,
+            };
             accepting.listening.set(accepting.listening.get() - 1);
         });
     }
@@ -343,6 +347,19 @@ impl Worker {
         }
     }
 
+    /// Counts a session that has no connection, as a connection is counted.
+    pub(crate) fn admit_session(self: &Rc<Self>, place: Place<'_>) -> Admission {
+        let listener = place.keep();
+        self.stats.accepted(listener);
+        self.loads.workers[self.index].fetch_add(1, Relaxed);
+        Admission::new(self, listener)
+    }
+
+    /// How many connections or sessions a listener may have open.
+    pub(crate) fn open_max(&self, listener: u16) -> usize {
+        self.loads.listeners.get(usize::from(listener)).map_or(usize::MAX, |(_, limit)| *limit)
+    }
+
     /// The worker with the fewest connections where the difference is worth a hand-over; else this one.
     fn emptiest(&self) -> usize {
         let loads = self.loads.workers.iter().map(|load| load.load(Relaxed));
@@ -374,6 +391,8 @@ impl Worker {
                 Arrival { socket, admission, begun }.start();
             }
             Protocol::Tcp(_) | Protocol::TlsByName(_) => tcp_session::start(socket, admission, first),
+            // Nothing is accepted there.
+            Protocol::Udp(_) => {}
         }
     }
 

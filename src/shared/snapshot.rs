@@ -63,6 +63,8 @@ pub enum Protocol {
     Tcp(Option<BackendIndex>),
     /// TLS whose names lead to backends; `None` as for [`Protocol::Tcp`].
     TlsByName(Arc<NameTable<Option<BackendIndex>>>),
+    /// Datagrams, in sessions by client; `None` as for tcp.
+    Udp(Option<BackendIndex>),
 }
 
 impl Snapshot {

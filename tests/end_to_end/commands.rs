@@ -143,14 +143,14 @@ fn a_wrong_command_line_ends_with_2() {
 #[test]
 fn keys_of_later_versions_pass_check_and_are_refused_by_run() {
     let file = write(
-        "listeners: { dns: { bind: '127.0.0.1:5353', protocol: udp, backend: resolvers } }\n\
-         backends: { resolvers: { servers: [{ url: 'udp://127.0.0.1:53' }] } }\n",
+        "routes: [{ backend: secret }]\n\
+         backends: { secret: { servers: [{ url: 'https://127.0.0.1:443' }] } }\n",
     );
     let path = file.to_str().unwrap();
     assert_eq!(plimsoll(&["check", "-c", path]).code, Some(0));
     let Ended { code, stderr } = plimsoll(&["run", "-c", path]);
     assert_eq!(code, Some(2), "{stderr}");
-    assert!(stderr.contains("udp"), "{stderr}");
+    assert!(stderr.contains("TLS to servers"), "{stderr}");
 }
 
 #[test]

@@ -5,7 +5,9 @@
 mod harness;
 
 mod bulk;
+mod datagrams;
 mod dialling;
+mod dns;
 mod endings;
 mod names;
 mod nodes;
@@ -15,6 +17,7 @@ mod reload;
 mod rig;
 mod telling;
 mod trouble;
+mod udp;
 
 /// Cases that are not run, by name, each with its reason.
 const SKIPS: &[(&str, &str)] = &[];

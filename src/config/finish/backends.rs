@@ -37,6 +37,8 @@ struct Known {
     not_http: Option<(Scheme, Range<usize>)>,
     /// Where `send_proxy_protocol` stands.
     proxy_header: Option<Range<usize>>,
+    /// A server that takes no datagrams, with its place.
+    not_udp: Option<Range<usize>>,
 }
 
 impl Backends {
@@ -120,12 +122,13 @@ impl Backends {
 
     fn add(&mut self, name: Arc<str>, keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) -> usize {
         let index = self.finished.len();
-        let (servers, not_http) = servers(&name, keys, place, notes);
+        let (servers, not_http, not_udp) = servers(&name, keys, place, notes);
         self.by_name.insert(Arc::clone(&name), index);
         let sends = place.key("send_proxy_protocol");
         let proxy_header = keys.send_proxy_protocol.map(version);
         let proxy_place = proxy_header.map(|_| sends.key_span());
-        self.known.push(Known { name: place.key_span(), used: false, not_http, proxy_header: proxy_place });
+        let name_span = place.key_span();
+        self.known.push(Known { name: name_span, used: false, not_http, proxy_header: proxy_place, not_udp });
         self.finished.push(BackendSettings {
             name,
             strategy: strategy(keys.strategy),
@@ -140,6 +143,7 @@ impl Backends {
             adaptive: limits::adaptive(keys, place, notes),
             proxy_header,
             fleet: fleet::fleet(keys, place, notes),
+            fleet_in_flight_max: fleet::in_flight_max(keys),
             scale: fleet::scale(keys, place, notes),
         });
         limits::check_queue(keys, place, notes);
@@ -183,6 +187,13 @@ impl Backends {
             let problem = Problem::error(span.clone(), "a `tcp` listener leads to this `udp://` server");
             notes.problem(problem.help("write `tcp://`, or make the listener `protocol: udp`"));
         }
+        if scheme == Scheme::Udp
+            && let Some(span) = known.not_udp.take()
+        {
+            let problem =
+                Problem::error(span, "a `udp` listener leads to this server, which takes no datagrams");
+            notes.problem(problem.help("write `udp://`, or make the listener `protocol: tcp`"));
+        }
         let affinity = &self.finished[index].affinity;
         if affinity.sticky.is_some() || affinity.hash_key != HashKey::ClientIp {
             let message = "`sticky` and other hash keys than `client_ip` do nothing for a listener of bytes";
@@ -202,16 +213,17 @@ impl Backends {
 }
 
 type NotHttp = Option<(Scheme, Range<usize>)>;
+type NotUdp = Option<Range<usize>>;
 
 fn servers(
     name: &str,
     keys: BackendKeys<'_>,
     place: &Place<'_>,
     notes: &mut Notes,
-) -> (Vec<Server>, NotHttp) {
+) -> (Vec<Server>, NotHttp, NotUdp) {
     let list = place.key("servers");
     let mut seen: HashMap<&ServerUrl, Range<usize>> = HashMap::new();
-    let (mut servers, mut not_http) = (Vec::new(), None);
+    let (mut servers, mut not_http, mut not_udp) = (Vec::new(), None, None);
     for (index, raw) in keys.servers.iter().take(NODES_MAX).enumerate() {
         let place = list.item(index);
         let Some(url) = &raw.url else {
@@ -225,6 +237,9 @@ fn servers(
                     .other(before, "first listed here")
                     .help("for a larger share, give one of them a `weight`"),
             );
+        }
+        if url.scheme != Scheme::Udp {
+            not_udp = Some(url_place.span.clone());
         }
         match url.scheme {
             Scheme::Http => {}
@@ -247,7 +262,7 @@ fn servers(
     if keys.servers.len() > NODES_MAX {
         notes.error(&list, format!("there are more than {NODES_MAX} servers"), "split the backend");
     }
-    (servers, not_http)
+    (servers, not_http, not_udp)
 }
 
 fn version(header: raw::ProxyHeader) -> Version {

@@ -1,5 +1,6 @@
 //! `docker`, `docker_image`, `process` and `scale` of a backend: what its nodes are started from, and how many.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{Notes, Place};
@@ -37,6 +38,13 @@ pub(super) fn fleet(
     };
     let process = keys.process.and_then(|process| process_settings(process, &place.key("process"), notes));
     docker.map(FleetSettings::Docker).or(process.map(FleetSettings::Process)).map(Arc::new)
+}
+
+/// Requests that one of its nodes may have in flight; `None` is no limit. No part of what a node is started from: another
+/// limit replaces no node.
+pub(super) fn in_flight_max(keys: BackendKeys<'_>) -> Option<NonZeroU32> {
+    let docker = keys.docker.and_then(|docker| docker.max_connections);
+    docker.or(keys.process.and_then(|process| process.max_connections)).and_then(NonZeroU32::new)
 }
 
 /// How many nodes there are.

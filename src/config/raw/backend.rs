@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::leaf::address::ServerUrl;
 use crate::config::leaf::amount::{Percent, Size, Span};
 use crate::config::leaf::http::{AbsolutePath, Statuses};
-use crate::config::leaf::word::{CookieName, HashKey, RetryOn};
+use crate::config::leaf::word::{CookieName, Datagram, HashKey, RetryOn};
 
 /// The keys that routes and backends share, written once. serde's `flatten` would do the same and lose both the
 /// refusal of unknown keys and the lines of problems.
@@ -166,6 +166,9 @@ pub(in crate::config) struct Sticky {
 pub(in crate::config) struct Health {
     /// What is asked for. Without it: a TCP connection is enough.
     pub(in crate::config) path: Option<AbsolutePath>,
+    /// For udp: a datagram that a node answers, as text or `hex:0001ff`. Any answer is good, or one that holds
+    /// `expect_body`.
+    pub(in crate::config) send: Option<Datagram>,
     /// Between two probes.
     #[schemars(extend("default" = "2s", "x-min" = "50ms"))]
     pub(in crate::config) interval: Option<Span>,
@@ -277,6 +280,9 @@ pub(in crate::config) struct Docker {
     /// How long a container may take to stop.
     #[schemars(extend("default" = "10s"))]
     pub(in crate::config) stop_grace: Option<Span>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -303,6 +309,9 @@ pub(in crate::config) struct Process {
     /// Environment variables; `{port}` may stand here too.
     #[schemars(extend("default" = {}))]
     pub(in crate::config) env: Option<IndexMap<String, String>>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 /// How many nodes there are.

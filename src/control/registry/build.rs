@@ -53,6 +53,7 @@ fn protocol(listener: &Listener, backends: &[Arc<Backend>]) -> Protocol {
         settings::Protocol::Http => Protocol::Http,
         settings::Protocol::Tcp(backend) => Protocol::Tcp(index(backend)),
         settings::Protocol::TlsByName(names) => Protocol::TlsByName(Arc::new(names.map(index))),
+        settings::Protocol::Udp(backend) => Protocol::Udp(index(backend)),
     }
 }
 
@@ -93,15 +94,15 @@ pub(super) struct Place {
 /// The nodes that a backend should have: those of the file in its order, then those of its fleet.
 pub(super) fn places(settings: &BackendSettings, names: &Names, fleet: &[FleetNode]) -> Vec<Place> {
     let listed = settings.servers.iter().flat_map(|server| of_server(server, names));
-    listed.chain(fleet.iter().map(of_fleet)).collect()
+    listed.chain(fleet.iter().map(|node| of_fleet(node, settings.fleet_in_flight_max))).collect()
 }
 
-fn of_fleet(node: &FleetNode) -> Place {
+fn of_fleet(node: &FleetNode, in_flight_max: Option<NonZeroU32>) -> Place {
     Place {
         address: node.address.clone(),
         origin: node.origin,
         weight: node.weight,
-        in_flight_max: None,
+        in_flight_max,
         unresolved: None,
         call: Some((node.call, Arc::clone(&node.reason))),
     }

@@ -472,10 +472,7 @@ fn probed_as(path: Option<&str>) -> HealthSettings {
         interval: Duration::from_millis(50),
         timeout: Duration::from_millis(500),
         patience: Patience { rise: 2, fall: 2 },
-        expect: vec![(200, 399)],
-        expect_body: None,
-        agent: None,
-        proxy_header: None,
+        ..HealthSettings::default()
     }
 }
 
