@@ -42,7 +42,8 @@ use crate::telemetry::collector::Collector;
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Balances with these settings until a signal ends it. `load` reads them again; `None` where they came from no file.
-pub fn run(settings: Settings, load: Option<Load>) -> ExitCode {
+/// `dry_run`: fleets are decided upon, and nothing is started or stopped.
+pub fn run(settings: Settings, load: Option<Load>, dry_run: bool) -> ExitCode {
     memory::refuse_huge_pages();
     let cores = usable_cores();
     let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
@@ -57,8 +58,8 @@ pub fn run(settings: Settings, load: Option<Load>) -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended =
-        runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), load, sockets, cores, workers)));
+    let world = World { load, dry_run, cores, workers };
+    let ended = runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), sockets, world)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,13 +87,16 @@ struct Meeting {
     driver: Choice,
 }
 
-async fn live(
-    settings: Arc<Settings>,
+/// What a run was given beside its settings.
+struct World {
     load: Option<Load>,
-    sockets: bind::Sockets,
+    dry_run: bool,
     cores: Vec<usize>,
     workers: usize,
-) -> io::Result<()> {
+}
+
+async fn live(settings: Arc<Settings>, sockets: bind::Sockets, world: World) -> io::Result<()> {
+    let World { load, dry_run, cores, workers } = world;
     let mut signals = Signals::catch()?;
     let access = access(&settings)?;
     let (registry, snapshot) = first_snapshot(Arc::clone(&settings)).await;
@@ -112,6 +116,7 @@ async fn live(
     run_state.advance(Phase::Running);
     let collector =
         Collector::start(meeting.reports.clone(), meeting.mailboxes.clone(), meeting.published.clone())?;
+    let collector_for_fleets = collector.clone();
     let about = about(&meeting.driver, workers, &settings, &addresses);
     banner::print(&about, &meeting.published.current(), admin.as_ref());
     let first = InForce { settings: Arc::clone(&settings), reloaded_ms: None, last: None };
@@ -145,9 +150,10 @@ async fn live(
             table,
             orders: fleets_ordered,
             events: events.clone(),
-            signals: Arc::new(fleets::CountersAlone),
+            signals: Arc::new(fleets::Measured::new(collector_for_fleets, meeting.published.clone())),
             in_force: newest.clone(),
-            dry_run: false,
+            alarm: registry.alarm(),
+            dry_run,
         },
     );
     tokio::spawn(autoscaler.run());
@@ -159,6 +165,7 @@ async fn live(
         in_force,
         fleets,
         fleet_orders,
+        workers: meeting.mailboxes.clone(),
     }));
 
     signals.serve_until_told(log.as_ref(), &orders, &mut meeting.workers_end).await;

@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> ExitCode {
         Err(problems) => return super::run::refuse(&problems),
     };
     // The nodes end with `nodes`: behind the balancer's drain, so that no request of the demo fails at its end.
-    process::run(settings, None)
+    process::run(settings, None, false)
 }
 
 fn settings(args: &Args, nodes: &[Node]) -> Result<Settings, config::Problems> {

@@ -10,6 +10,8 @@ use crate::control::docker::{DockerFleet, Endpoint, candidates};
 use crate::control::fleet::Fleet;
 use crate::control::process_fleet::ProcessFleet;
 use crate::shared::event::{Event, EventSender, Kind, Level};
+use crate::shared::snapshot::Published;
+use crate::telemetry::collector::Collector;
 
 /// Engines of both kinds. `configuration` is the name of the file: it tells this balancer's containers from those of
 /// others on the same engine, over restarts too.
@@ -47,11 +49,22 @@ fn owner(configuration: &str) -> String {
     digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// This version has no target of response times: the configuration refuses it.
-pub(super) struct CountersAlone;
+/// Response times, as the collector has them.
+pub(super) struct Measured {
+    collector: Collector,
+    published: Published,
+}
 
-impl Signals for CountersAlone {
-    fn p99(&self, _: &str) -> Option<Duration> {
-        None
+impl Measured {
+    pub(super) fn new(collector: Collector, published: Published) -> Self {
+        Self { collector, published }
+    }
+}
+
+impl Signals for Measured {
+    fn p99(&self, backend: &str) -> Option<Duration> {
+        let snapshot = self.published.current();
+        let backend = snapshot.backends.iter().find(|known| *known.name == *backend)?;
+        self.collector.p99(backend.nodes.iter().map(|entry| &*entry.node.id))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Call, FleetNode};
 use crate::control::fleet::Unit;
 use crate::logic::scale::lifecycle::{Lifecycle, Phase};
+use crate::logic::scale::processor::Processor;
 use crate::shared::node::{Node, NodeAddress, Origin};
 use crate::shared::snapshot::Backend;
 
@@ -18,6 +19,7 @@ pub(super) struct Mate {
     /// Started by the roll that is under way.
     pub(super) of_roll: bool,
     pub(super) requests_seen: u64,
+    pub(super) processor: Processor,
 }
 
 impl Mate {

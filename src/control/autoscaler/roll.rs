@@ -41,9 +41,6 @@ impl Group {
     /// One step: a new node is started, or, once it serves, an old one is drained.
     pub(super) fn go_on_rolling(&mut self, wiring: &Wiring, now: Duration) {
         let Some(roll) = &self.roll else { return };
-        if wiring.dry_run {
-            return;
-        }
         if roll.failed {
             self.nodes.iter_mut().for_each(|mate| mate.is_old = false);
             let text = "the roll has stopped: a new node did not come up; the old ones go on. Correct the image or the \
