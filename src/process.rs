@@ -41,9 +41,19 @@ use crate::telemetry::collector::Collector;
 /// After the grace of a drain, how long workers may take to cut what is left.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Balances with these settings until a signal ends it. `load` reads them again; `None` where they came from no file.
-/// `dry_run`: fleets are decided upon, and nothing is started or stopped.
-pub fn run(settings: Settings, load: Option<Load>, dry_run: bool) -> ExitCode {
+/// How a process runs, beside what its settings say.
+#[derive(Default)]
+pub struct Manner {
+    /// Reads the settings again; `None` where they came from no file.
+    pub load: Option<Load>,
+    /// Decides how many nodes there should be, and starts and stops none.
+    pub dry_run: bool,
+    /// Leaves no node behind: containers, which go on otherwise for the process that comes next, are stopped and removed.
+    pub ends_nodes: bool,
+}
+
+/// Balances with these settings until a signal ends it.
+pub fn run(settings: Settings, manner: Manner) -> ExitCode {
     memory::refuse_huge_pages();
     let cores = usable_cores();
     let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
@@ -58,8 +68,9 @@ pub fn run(settings: Settings, load: Option<Load>, dry_run: bool) -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let world = World { load, dry_run, cores, workers };
-    let ended = runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), sockets, world)));
+    let ended = runtime.and_then(|runtime| {
+        runtime.block_on(live(Arc::new(settings), manner, sockets, Cores { cores, workers }))
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -87,16 +98,18 @@ struct Meeting {
     driver: Choice,
 }
 
-/// What a run was given beside its settings.
-struct World {
-    load: Option<Load>,
-    dry_run: bool,
+/// The cores that may be used, and how many workers there shall be.
+struct Cores {
     cores: Vec<usize>,
     workers: usize,
 }
 
-async fn live(settings: Arc<Settings>, sockets: bind::Sockets, world: World) -> io::Result<()> {
-    let World { load, dry_run, cores, workers } = world;
+async fn live(
+    settings: Arc<Settings>,
+    manner: Manner,
+    sockets: bind::Sockets,
+    Cores { cores, workers }: Cores,
+) -> io::Result<()> {
     let mut signals = Signals::catch()?;
     let access = access(&settings)?;
     let (registry, snapshot) = first_snapshot(Arc::clone(&settings)).await;
@@ -153,15 +166,15 @@ async fn live(settings: Arc<Settings>, sockets: bind::Sockets, world: World) -> 
             signals: Arc::new(fleets::Measured::new(collector_for_fleets, meeting.published.clone())),
             in_force: newest.clone(),
             alarm: registry.alarm(),
-            dry_run,
+            dry_run: manner.dry_run,
         },
     );
-    tokio::spawn(autoscaler.run());
+    let scaling = tokio::spawn(autoscaler.run());
     tokio::spawn(registry.run(Wiring {
         published: meeting.published.clone(),
         orders: ordered,
-        events,
-        load,
+        events: events.clone(),
+        load: manner.load,
         in_force,
         fleets,
         fleet_orders,
@@ -173,6 +186,10 @@ async fn live(settings: Arc<Settings>, sockets: bind::Sockets, world: World) -> 
     let grace = newest.borrow().settings.grace;
     drain(grace, &mut meeting, &mut signals, &run_state).await;
     bind::remove_unix_sockets(&settings);
+    if manner.ends_nodes {
+        scaling.abort();
+        fleets::end_all(&settings, events).await;
+    }
     if log.is_some_and(|log| !log.finish()) {
         eprintln!("warning: the access log's target did not take its last lines");
     }

@@ -40,7 +40,7 @@ pub fn run(args: Args) -> ExitCode {
         return refuse(&refusal);
     }
     eprint!("{}", settings.warnings.render(std::io::stderr().is_terminal()));
-    process::run(settings, load, dry_run)
+    process::run(settings, process::Manner { load, dry_run, ..process::Manner::default() })
 }
 
 /// The settings, and what reads them again where they came from a file.

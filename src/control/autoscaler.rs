@@ -49,7 +49,7 @@ pub struct FleetState {
 pub struct Standing {
     /// How many nodes there should be.
     pub wanted: u32,
-    /// An operator paused the decisions.
+    /// An operator decides: paused, or a number of nodes that was said.
     pub paused: bool,
     /// No node will take requests within the patience of one that comes now.
     pub hopeless: bool,

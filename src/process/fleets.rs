@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Settings;
 use crate::config::settings::FleetSettings;
 use crate::control::autoscaler::{EngineOf, Signals};
 use crate::control::docker::{DockerFleet, Endpoint, candidates};
@@ -12,6 +13,11 @@ use crate::control::process_fleet::ProcessFleet;
 use crate::shared::event::{Event, EventSender, Kind, Level};
 use crate::shared::snapshot::Published;
 use crate::telemetry::collector::Collector;
+
+/// How long a container may take to stop where all of them end.
+const END_GRACE: Duration = Duration::from_secs(1);
+/// And all of them together.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Engines of both kinds. `configuration` is the name of the file: it tells this balancer's containers from those of
 /// others on the same engine, over restarts too.
@@ -24,6 +30,25 @@ pub(super) fn engines(configuration: &str, events: EventSender) -> EngineOf {
             Arc::new(DockerFleet::new(endpoint(&events), owner.as_str().into(), events.clone()))
         }
     })
+}
+
+/// Stops and removes all containers of this balancer, for as long as [`END_TIMEOUT`]. Processes end with it by themselves.
+pub(super) async fn end_all(settings: &Settings, events: EventSender) {
+    let engine = engines(&settings.source.name, events);
+    let fleets = settings.backends.iter().filter_map(|backend| backend.fleet.as_deref());
+    let Some(docker) = fleets.into_iter().find(|fleet| matches!(fleet, FleetSettings::Docker(_))) else {
+        return;
+    };
+    let engine = engine(docker);
+    let end = async {
+        for unit in engine.list().await.unwrap_or_default().iter().filter(|unit| unit.ours) {
+            let _ = engine.stop(&unit.id, END_GRACE).await;
+            let _ = engine.remove(&unit.id).await;
+        }
+    };
+    if tokio::time::timeout(END_TIMEOUT, end).await.is_err() {
+        eprintln!("warning: not all containers have ended: see `docker ps --filter label=plimsoll.managed`");
+    }
 }
 
 /// The first place where an engine listens; where there is none, the place where one is expected.

@@ -107,7 +107,8 @@ impl Group {
         let hopeless = dry_run || hold::is_hopeless(&self.view, self.scale.hold.timeout, now);
         Standing {
             wanted: self.view.replicas.unwrap_or(self.wanted),
-            paused: self.view.paused,
+            // Either way it is an operator who decides, until told otherwise.
+            paused: self.view.paused || self.view.replicas.is_some(),
             hopeless,
             retry_after_s: hold::retry_after_s(self.starts.boot()),
         }
