@@ -36,7 +36,9 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(settings) => settings,
         Err(problems) => return super::run::refuse(&problems),
     };
-    eprintln!("open http://{admin}/ and watch: the load rises and falls, nodes come and go (Ctrl-C ends all of it)");
+    eprintln!(
+        "open http://{admin}/ and watch: the load rises and falls, nodes come and go (Ctrl-C ends all of it)"
+    );
     if let (false, Some(address)) = (args.quiet, address(&settings)) {
         load::start(address);
     }

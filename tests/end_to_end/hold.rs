@@ -17,11 +17,14 @@ use crate::harness::message::{Message, Side, parse};
 use crate::harness::origin::ok;
 use crate::harness::site::site_cases;
 use crate::rig::{Rig, get, on, wait_for};
+use crate::traffic::{Traffic, assert_all_ok};
 
 /// Where a process that a balancer starts is told its port: this program again, with one test that serves in it.
 const PORT: &str = "PLIMSOLL_TEST_SLEEPER_PORT";
 /// A file: the node listens once it is there.
 const GATE: &str = "PLIMSOLL_TEST_SLEEPER_GATE";
+/// What the node does for each request.
+const WORK: &str = "PLIMSOLL_TEST_SLEEPER_WORK";
 /// So many requests at once wake a node.
 const STORM: usize = 1000;
 /// Between a node that listens and the first byte of the 990th of them. It is 25 ms for a release build on a machine of its
@@ -60,10 +63,21 @@ fn serve(mut socket: TcpStream, words: &str) {
                 let _ = socket.read(&mut chunk);
                 return;
             }
+            work();
             if socket.write_all(ok(words).as_bytes()).is_err() {
                 return;
             }
         }
+    }
+}
+
+/// A tenth of a second of sleep or of work, or nothing.
+fn work() {
+    let until = Instant::now() + Duration::from_millis(100);
+    match std::env::var(WORK).as_deref() {
+        Ok("sleep") => std::thread::sleep(until - Instant::now()),
+        Ok("spin") => while Instant::now() < until {},
+        _ => {}
     }
 }
 
@@ -86,6 +100,11 @@ impl Drop for Bed {
 impl Bed {
     /// `scale`: keys beside `min`, `max` and `hold`.
     fn make(driver: Driver, hold: &str, scale: &str) -> Self {
+        Self::working(driver, hold, scale, "")
+    }
+
+    /// `work`: what a node does for each request: `sleep`, `spin` or nothing.
+    fn working(driver: Driver, hold: &str, scale: &str, work: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("gate-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let gate = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -94,7 +113,7 @@ impl Bed {
             "{}workers: 2\nlisteners:\n  web: {{ bind: \"127.0.0.1:0\" }}\n  raw: {{ bind: \"127.0.0.1:0\", protocol: tcp, \
              backend: node }}\nroutes: [{{ path: /*, backend: node }}]\nbackends:\n  node:\n    process:\n      command: \
              [\"{}\", \"--exact\", \"hold::the_node_itself\", \"--nocapture\"]\n      env: {{ {PORT}: \"{{port}}\", {GATE}: \
-             \"{}\" }}\n    scale: {{ min: 0, max: 4, hold: {hold}, {scale} }}\n",
+             \"{}\", {WORK}: \"{work}\" }}\n    scale: {{ min: 0, max: 4, hold: {hold}, {scale} }}\n",
             crate::harness::stage::common(driver),
             exe.display(),
             gate.display(),
@@ -229,12 +248,25 @@ site_cases! { on;
         assert_eq!(client.send(get("/")).response().status(), 200);
     }
     fn nobody_waits_for_what_an_operator_does_not_want(driver) {
-        let bed = Bed::make(driver, "{}", "idle: 5m");
+        let bed = Bed::make(driver, "{ timeout: 1s }", "idle: 5m");
         bed.open_gate();
         bed.rig.order("POST", "/api/v1/backends/node/scale", "{\"replicas\":0}");
         wait_for("a refusal at once", || (reason(&bed.rig.get("/")) == (503, "no_healthy_node")).then_some(()));
         bed.rig.order("POST", "/api/v1/backends/node/scale", "{\"paused\":false}");
-        assert_eq!(bed.rig.get("/").status(), 200);
+        wait_for("an answer", || (bed.rig.get("/").status() == 200).then_some(()));
+    }
+    fn response_times_and_processors_are_targets(driver) {
+        for (target, rule, work) in [("p99: 20ms", "p99", "sleep"), ("cpu: 2%", "cpu", "spin")] {
+            let scale = format!("target: {{ {target} }}, up: {{ window: 1s }}, idle: 5m");
+            let bed = Bed::working(driver, "{}", &scale, work);
+            bed.open_gate();
+            let traffic = Traffic::start(bed.rig.balancer.address(), 2);
+            wait_for("a second node", || (bed.states().len() >= 2).then_some(()));
+            let events = bed.rig.json("/api/v1/events?kind=scale");
+            let fired = events.as_array().unwrap().iter().any(|event| event["rule"] == rule);
+            assert!(fired, "{events}");
+            assert_all_ok(&traffic.stop());
+        }
     }
     fn a_tunnel_keeps_a_backend_awake(driver) {
         let bed = Bed::make(driver, "{}", "idle: 1s");

@@ -21,6 +21,7 @@ mod mortal;
 mod names;
 mod nodes;
 mod numbers;
+mod operator;
 mod overload;
 mod panics;
 mod parking;

@@ -63,8 +63,7 @@ async fn ask_while(
             break;
         }
         let path = PATHS[turn % PATHS.len()];
-        let request =
-            Request::get(path).header(header::HOST, "demo.localhost").body(Empty::<Bytes>::new())?;
+        let request = Request::get(path).header(header::HOST, "demo.localhost").body(Empty::<Bytes>::new())?;
         sender.send_request(request).await?.into_body().collect().await?;
     }
     Ok(())
