@@ -70,7 +70,10 @@ fn what_run_would_refuse_is_named_with_its_line() {
     let output = folder.run(&["check", "-c", "a.yaml"]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
-    assert!(said.contains("`run` would refuse 1 key:\n  a.yaml:1:39: `routes[0].servers[0].url`: "), "{said}");
+    assert!(
+        said.contains("`run` would refuse 1 key:\n  a.yaml:1:39: `routes[0].servers[0].url`: "),
+        "{said}"
+    );
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn a_dry_run_tells_what_it_would_do_and_starts_nothing() {
     let web = lines.find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned)).unwrap();
     let told = lines.find(|line| line.contains("(dry run: nothing is done)")).unwrap();
     assert!(told.contains("`min` is 2"), "{told}");
-    assert_eq!(children(child.0.id()), []);
+    assert!(children(child.0.id()).is_empty());
     let web: SocketAddr = web.split(' ').next().unwrap().parse().unwrap();
     let refused = wait_for("a refusal at once", || {
         let answer = Client::connect(web, "a.test").send(get("/")).response();
