@@ -26,15 +26,10 @@ const WORK: std::time::Duration = std::time::Duration::from_millis(40);
 /// Serves until it is killed or its parent ends.
 pub fn run(args: &Args) -> ExitCode {
     // Ctrl-C reaches every process of the terminal: the balancer is the one to end, and ends this one after its drain.
-    let parent_ends = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match (runtime, parent_ends) {
-        (Ok(runtime), Ok(())) => match runtime.block_on(serve(args.name.as_str().into(), args.port)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
-        },
-        (Err(error), _) => fail(&error),
-        (_, Err(error)) => fail(&error.into()),
+    match runtime.and_then(|runtime| runtime.block_on(serve(args.name.as_str().into(), args.port))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
 }
 

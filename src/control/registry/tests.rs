@@ -24,8 +24,8 @@ fn settings(servers: &[ServerHost]) -> Settings {
 
 /// Settings of one backend, `api`, changed at will.
 fn with(servers: &[ServerHost], change: impl FnOnce(&mut BackendSettings)) -> Settings {
-    let servers =
-        servers.iter().map(|host| Server { host: host.clone(), weight: 3, in_flight_max: None }).collect();
+    let server = |host: &ServerHost| Server { host: host.clone(), weight: 3, in_flight_max: None };
+    let servers = servers.iter().map(server).collect();
     let mut backend = BackendSettings::new("api".into(), servers);
     change(&mut backend);
     let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
@@ -582,10 +582,8 @@ async fn orders_for_fleets_are_handed_on() {
         api.fleet = Some(Arc::new(FleetSettings::Process(process)));
     };
     let mut rig = Rig::start(with(&[fixed(1)], fleet), known()).await;
-    rig.table.send_replace(FleetTable::from([(
-        "api".into(),
-        FleetState { nodes: vec![of_fleet("127.0.0.1:7".parse().unwrap(), Call::Serving)], standing: None },
-    )]));
+    let nodes = vec![of_fleet("127.0.0.1:7".parse().unwrap(), Call::Serving)];
+    rig.table.send_replace(FleetTable::from([("api".into(), FleetState { nodes, standing: None })]));
     rig.wait("its node", |snapshot| entries(snapshot).len() == 2).await;
     for wish in [
         Wish::AddNode { backend: "api".into() },
