@@ -4,11 +4,13 @@
 #   scripts/bench.sh core [flags]      plimsoll beside nginx and HAProxy (--help lists the flags)
 #   scripts/bench.sh balance [flags]   its strategies, health and limits beside theirs
 #   scripts/bench.sh l4 [flags]        its TCP and UDP beside HAProxy's and nginx's
+#   scripts/bench.sh fleet [flags]     containers started, stopped and killed under load, on a real Docker engine
 #   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
 #   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
+source scripts/docker.sh
 
 main() {
     local name=${1:-}
@@ -17,6 +19,7 @@ main() {
         core) core "$@" ;;
         balance) balance "$@" ;;
         l4) l4 "$@" ;;
+        fleet) fleet "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
         micro) micro "$@" ;;
         *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
@@ -64,27 +67,26 @@ l4() {
     exec python3 bench/scenarios/l4.py "$@"
 }
 
+fleet() {
+    need python3 python3 cc build-essential
+    need_rust
+    needs_met
+    if [[ " $* " != *" --plimsoll "* ]]; then
+        cargo build --locked --release --workspace
+    fi
+    ulimit -n "$(ulimit -Hn)"
+    engine_up
+    trap engine_down EXIT
+    node_image
+    python3 bench/scenarios/fleet.py "$@"
+}
+
 micro() {
     need cc build-essential valgrind valgrind
     need_rust
     needs_met
     cargo bench --locked --bench micro -- "$@"
     cargo bench --locked --bench instructions -- "$@"
-}
-
-# Debian starts a daemon that it installs; a benchmark wants the program alone.
-without_services() {
-    local policy=/usr/sbin/policy-rc.d
-    if ((EUID != 0)) || [[ -e $policy ]]; then
-        "$@"
-        return
-    fi
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod +x "$policy"
-    trap "rm -f $policy" EXIT
-    "$@"
-    rm -f "$policy"
-    trap - EXIT
 }
 
 main "$@"

@@ -16,4 +16,5 @@ pub mod reload;
 pub mod report;
 pub mod route_gate;
 pub mod run_state;
+pub mod scaling;
 pub mod snapshot;

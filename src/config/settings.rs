@@ -194,6 +194,8 @@ pub struct BackendSettings {
     pub adaptive: Option<AdaptiveSettings>,
     /// What starts and stops its nodes.
     pub fleet: Option<Arc<FleetSettings>>,
+    /// Requests that a node of the fleet may have in flight; `None` is no limit.
+    pub fleet_in_flight_max: Option<NonZeroU32>,
     /// How many nodes its fleet has.
     pub scale: ScaleSettings,
 }
@@ -214,6 +216,7 @@ impl BackendSettings {
             queue: QueueSettings::default(),
             adaptive: None,
             fleet: None,
+            fleet_in_flight_max: None,
             scale: ScaleSettings::default(),
         }
     }
@@ -349,6 +352,14 @@ pub struct ProcessSettings {
 }
 
 impl FleetSettings {
+    /// The engine's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Docker(_) => "docker",
+            Self::Process(_) => "process",
+        }
+    }
+
     /// How long a node may take to stop before it is ended.
     pub fn stop_grace(&self) -> Duration {
         match self {

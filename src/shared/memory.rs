@@ -1,7 +1,8 @@
 //! The process's allocator.
 #![allow(
     unsafe_code,
-    reason = "mimalloc's collect is a C function; counting stands in front of an allocator"
+    reason = "mimalloc's collect is a C function; a child's pages are set between fork and exec; counting stands in front of \
+              an allocator"
 )]
 
 #[cfg(not(feature = "count-allocations"))]
@@ -21,9 +22,18 @@ pub fn refuse_huge_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
-/// Takes [`refuse_huge_pages`] back: for a child, between fork and exec. One system call, safe there.
-pub fn allow_huge_pages() {
-    let _ = rustix::thread::disable_transparent_huge_pages(false);
+/// Takes [`refuse_huge_pages`] back for a program that is started: it has pages of its own to choose.
+pub fn allow_huge_pages(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let allow = || {
+        let _ = rustix::thread::disable_transparent_huge_pages(false);
+        Ok(())
+    };
+    // SAFETY: between fork and exec only what is safe in a signal's handler may be done: this is one system call, which
+    // takes no lock and no memory.
+    unsafe {
+        command.pre_exec(allow);
+    }
 }
 
 /// Gives free pages of this thread's heap back to the system. Walks the heap: for quiet moments after a burst.

@@ -135,6 +135,7 @@ impl Backends {
             queue: limits::queue(keys.queue),
             adaptive: limits::adaptive(keys, place, notes),
             fleet: fleet::fleet(keys, place, notes),
+            fleet_in_flight_max: fleet::in_flight_max(keys),
             scale: fleet::scale(keys, place, notes),
         });
         limits::check_queue(keys, place, notes);

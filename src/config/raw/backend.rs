@@ -268,6 +268,9 @@ pub(in crate::config) struct Docker {
     /// How long a container may take to stop.
     #[schemars(extend("default" = "10s"))]
     pub(in crate::config) stop_grace: Option<Span>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -294,6 +297,9 @@ pub(in crate::config) struct Process {
     /// Environment variables; `{port}` may stand here too.
     #[schemars(extend("default" = {}))]
     pub(in crate::config) env: Option<IndexMap<String, String>>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 /// How many nodes there are.
@@ -309,7 +315,6 @@ pub(in crate::config) struct Scale {
     /// What a node should carry; where several are given, the hungriest decides.
     pub(in crate::config) target: Option<Target>,
     /// Where requests wait while nodes start.
-    #[schemars(extend("x-later" = "requests do not wait for nodes in this version: remove `hold`"))]
     pub(in crate::config) hold: Option<Hold>,
     /// Without a request before the last node is stopped (`min: 0`).
     #[schemars(extend("default" = "5m", "x-min" = "1s"))]
@@ -331,10 +336,10 @@ pub(in crate::config) struct Target {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(in crate::config) rps: Option<u32>,
     /// Its share of the cores that it may use.
-    #[schemars(extend("x-min" = "1%", "x-max" = "100%", "x-later" = "processors are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1%", "x-max" = "100%"))]
     pub(in crate::config) cpu: Option<Percent>,
     /// The time within which 99 of 100 requests are answered.
-    #[schemars(extend("x-min" = "1ms", "x-later" = "response times are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1ms"))]
     pub(in crate::config) p99: Option<Span>,
 }
 
