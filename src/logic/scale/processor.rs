@@ -21,7 +21,7 @@ impl Processor {
         let before = self.read.replace((now, used));
         let (at, used_before) = before?;
         let (elapsed, spent) = (now.checked_sub(at)?, used.checked_sub(used_before)?);
-        if elapsed.is_zero() || !(cores > 0.0) {
+        if elapsed.is_zero() || cores.is_nan() || cores <= 0.0 {
             return None;
         }
         let share = (spent.as_secs_f64() / elapsed.as_secs_f64() / cores).clamp(0.0, 1.0);
