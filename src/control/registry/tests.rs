@@ -472,7 +472,6 @@ fn probed_as(path: Option<&str>) -> HealthSettings {
     HealthSettings {
         path: path.map(Into::into),
         interval: Duration::from_millis(50),
-        timeout: Duration::from_millis(500),
         patience: Patience { rise: 2, fall: 2 },
         ..HealthSettings::default()
     }
