@@ -33,6 +33,7 @@ class Message(ctypes.Structure):
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
+        ("padding", ctypes.c_int),
         ("length", ctypes.c_uint),
     ]
 
