@@ -364,6 +364,14 @@ pub struct ProcessSettings {
 }
 
 impl FleetSettings {
+    /// The engine's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Docker(_) => "docker",
+            Self::Process(_) => "process",
+        }
+    }
+
     /// How long a node may take to stop before it is ended.
     pub fn stop_grace(&self) -> Duration {
         match self {

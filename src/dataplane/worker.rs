@@ -17,11 +17,11 @@ use super::buffers::Buf;
 use super::driver::{Choice, Driver, Wanted};
 use super::http_session::{Arrival, Begun};
 use super::parking::Parking;
-use super::queue::Queues;
+use super::queue::{LocalQueue, Queues};
 use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
-use super::view::View;
+use super::view::{LocalBackend, View};
 use super::{buffers, listener, proxied, splice, tcp_session, udp_session};
 use crate::logic::limits::HEAD_BYTES_CEILING;
 use crate::logic::proxy_protocol::Ends;
@@ -399,6 +399,7 @@ impl Worker {
     fn obey(self: &Rc<Self>, command: Command) {
         match command {
             Command::Flush(ticket) => self.report(ticket),
+            Command::Settle => self.settle_all(),
             Command::Drain => {
                 self.draining.set(true);
                 self.parking.drain();
@@ -407,6 +408,19 @@ impl Worker {
             Command::Stop => self.stopping.set(true),
             Command::Adopt { socket, listener } => self.serve(socket, listener),
         }
+    }
+
+    /// Places come from elsewhere than from requests that end: a node that is new, or serves again.
+    fn settle_all(&self) {
+        self.view().limited().for_each(|backend| backend.settle(|| self.draw()));
+    }
+
+    /// The same, for the backend whose queue this is.
+    pub(crate) fn settle(&self, queue: &Rc<LocalQueue>) {
+        let view = self.view();
+        let is_its =
+            |backend: &&LocalBackend| backend.queue.as_ref().is_some_and(|own| Rc::ptr_eq(own, queue));
+        view.limited().filter(is_its).for_each(|backend| backend.settle(|| self.draw()));
     }
 
     fn report(&self, ticket: u64) {
@@ -438,8 +452,7 @@ impl Worker {
                 if view.nodes().any(|node| node.cut.get() && node.node.in_flight() > 0) {
                     self.timers.wake_all();
                 }
-                // Places come from elsewhere than from requests that end: a node that is new, or serves again.
-                view.limited().for_each(|backend| backend.settle(|| self.draw()));
+                self.settle_all();
             }
             if elapsed < HOUSEKEEPING {
                 continue;

@@ -17,6 +17,7 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
         "no crate has both recvmmsg and a sendmmsg with control messages of each message",
     ),
     ("src/dataplane/datagrams/ancillary.rs", "control messages lie in memory as C has them"),
+    ("src/shared/child.rs", "`pre_exec` is unsafe: it runs between fork and exec"),
     ("src/shared/memory.rs", "mimalloc's call that gives memory back is a C function without a wrapper"),
     ("loadgen/src/node/socket.rs", "monoio gives the descriptor as a number, rustix wants a borrowed one"),
 ];

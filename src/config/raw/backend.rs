@@ -327,7 +327,6 @@ pub(in crate::config) struct Scale {
     /// What a node should carry; where several are given, the hungriest decides.
     pub(in crate::config) target: Option<Target>,
     /// Where requests wait while nodes start.
-    #[schemars(extend("x-later" = "requests do not wait for nodes in this version: remove `hold`"))]
     pub(in crate::config) hold: Option<Hold>,
     /// Without a request before the last node is stopped (`min: 0`).
     #[schemars(extend("default" = "5m", "x-min" = "1s"))]
@@ -349,10 +348,10 @@ pub(in crate::config) struct Target {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(in crate::config) rps: Option<u32>,
     /// Its share of the cores that it may use.
-    #[schemars(extend("x-min" = "1%", "x-max" = "100%", "x-later" = "processors are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1%", "x-max" = "100%"))]
     pub(in crate::config) cpu: Option<Percent>,
     /// The time within which 99 of 100 requests are answered.
-    #[schemars(extend("x-min" = "1ms", "x-later" = "response times are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1ms"))]
     pub(in crate::config) p99: Option<Span>,
 }
 

@@ -321,9 +321,9 @@ impl Hub {
         }
         parcels.clear();
         self.parcels = parcels;
-        self.sessions.heard(id, timer.now());
-        if proves {
-            self.sessions.prove(id);
+        match proves {
+            true => self.sessions.prove(id, timer.now()),
+            false => self.sessions.heard(id, timer.now()),
         }
         sent
     }

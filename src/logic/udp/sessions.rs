@@ -133,13 +133,15 @@ impl<T> Sessions<T> {
         }
     }
 
-    /// Its client has spoken again after an answer.
-    pub fn prove(&mut self, id: SessionId) {
-        if self.slot(id).is_some_and(|slot| !slot.proven) {
-            self.unlink(id);
-            self.with(id, |slot| slot.proven = true);
-            self.push(id);
+    /// Its client has spoken, after an answer.
+    pub fn prove(&mut self, id: SessionId, now_ms: u64) {
+        if self.slot(id).is_some_and(|slot| slot.proven) {
+            return self.heard(id, now_ms);
         }
+        self.unlink(id);
+        // Behind those that were heard before: the queues stay in the order of time.
+        self.with(id, |slot| (slot.proven, slot.last_ms) = (true, now_ms));
+        self.push(id);
     }
 
     /// Ends one.
@@ -252,7 +254,7 @@ mod tests {
         assert_eq!(sessions.silent(10), Some(two));
         sessions.close(two);
         assert_eq!(sessions.silent(19), None);
-        sessions.prove(one);
+        sessions.prove(one, 20);
         assert_eq!(sessions.silent(20), Some(one));
     }
 
@@ -260,7 +262,7 @@ mod tests {
     fn a_flood_pushes_out_its_own_kind_and_no_conversation() {
         let mut sessions = table(4);
         let talking = sessions.open(client(1), 0, 1).unwrap();
-        sessions.prove(talking);
+        sessions.prove(talking, 0);
         for port in 2..1000 {
             if sessions.is_full() {
                 let victim = sessions.victim().unwrap();
@@ -277,7 +279,7 @@ mod tests {
     fn where_all_are_proven_nobody_gives_way() {
         let mut sessions = table(1);
         let id = sessions.open(client(1), 0, 1).unwrap();
-        sessions.prove(id);
+        sessions.prove(id, 0);
         assert_eq!(sessions.victim(), None);
         assert_eq!(sessions.open(client(2), 0, 2), Err(2));
     }
@@ -286,7 +288,9 @@ mod tests {
     fn what_a_flood_took_is_given_back() {
         let mut sessions = table(1000);
         let ids: Vec<_> = (0..1000).map(|port| sessions.open(client(port), 0, port).unwrap()).collect();
-        ids.into_iter().for_each(|id| drop(sessions.close(id)));
+        for id in ids {
+            let _ = sessions.close(id);
+        }
         assert_eq!((sessions.slots.capacity(), sessions.by_client.capacity()), (0, 0));
     }
 
@@ -328,7 +332,8 @@ mod tests {
                         list.iter_mut().filter(|(known, _)| *known == port).for_each(|(_, last)| *last = now);
                     }
                     Step::Prove(port) => {
-                        if let Some(id) = sessions.find(&client(port)) { sessions.prove(id); }
+                        if let Some(id) = sessions.find(&client(port)) { sessions.prove(id, now); }
+                        list.iter_mut().filter(|(known, _)| *known == port).for_each(|(_, last)| *last = now);
                     }
                     Step::Close(port) => {
                         if let Some(id) = sessions.find(&client(port)) { sessions.close(id); }
