@@ -60,10 +60,13 @@ fn keeps_clients_on_their_nodes(driver: Driver, strategy: &str) {
     let rig = Rig::start(driver, &nodes, &format!("strategy: {strategy},"), "");
     let mut used = HashSet::new();
     for last in 1..=40 {
-        let first = read_exactly(&mut client_from(&rig, last), 1)[0];
-        for _ in 0..3 {
-            assert_eq!(read_exactly(&mut client_from(&rig, last), 1)[0], first, "127.0.0.{last}");
-        }
+        // One at a time: `consistent_hash` passes on what would be more than a node's share of those in flight.
+        let ask = || {
+            rig.wait_until_quiet();
+            read_exactly(&mut client_from(&rig, last), 1)[0]
+        };
+        let first = ask();
+        (0..3).for_each(|_| assert_eq!(ask(), first, "127.0.0.{last}"));
         used.insert(first);
     }
     assert_eq!(used.len(), 3, "forty clients share the nodes");
@@ -77,7 +80,7 @@ site_cases! { on;
         for _ in 0..4 {
             drop(rig.pair(&node));
         }
-        assert!(rig.json("/api/v1/status")["totals"]["retries"].as_u64().unwrap() >= 1);
+        assert!(rig.json("/api/v1/status")["totals"]["retries_total"].as_u64().unwrap() >= 1);
     }
 
     fn where_no_node_answers_the_client_is_reset(driver) {

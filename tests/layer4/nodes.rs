@@ -28,7 +28,7 @@ site_cases! { on;
         for _ in 0..6 {
             drop(rig.pair(&node));
         }
-        assert!(rig.json("/api/v1/status")["totals"]["retries"].as_u64().unwrap() > 0);
+        assert!(rig.json("/api/v1/status")["totals"]["retries_total"].as_u64().unwrap() > 0);
     }
 
     fn without_a_node_the_client_is_reset(driver) {
@@ -70,7 +70,7 @@ site_cases! { on;
         assert_eq!(listener["connections_total"], 1, "{listener}");
         assert_eq!(listener["requests_total"], 1, "{listener}");
         let totals = &rig.json("/api/v1/status")["totals"];
-        assert_eq!(totals["bytes_in"], 1, "{totals}");
-        assert_eq!(totals["bytes_out"], 6, "{totals}");
+        assert_eq!(totals["bytes_in_total"], 1, "{totals}");
+        assert_eq!(totals["bytes_out_total"], 6, "{totals}");
     }
 }
