@@ -64,7 +64,11 @@ fn told(driver: Driver, version: &str, header: impl Fn(&str, &str) -> Vec<u8>) {
     }
     rig.wait_until_quiet();
     let totals = &rig.json("/api/v1/status")["totals"];
-    assert_eq!((totals["bytes_in_total"].as_u64(), totals["bytes_out_total"].as_u64()), (Some(16), Some(7)), "{totals}");
+    assert_eq!(
+        (totals["bytes_in_total"].as_u64(), totals["bytes_out_total"].as_u64()),
+        (Some(16), Some(7)),
+        "{totals}"
+    );
 }
 
 /// An origin that answers with the client that it was told of.
