@@ -32,7 +32,8 @@ pub(super) fn gates(routes: &RouteTable, before: &Gates) -> Gates {
 
 /// The queue of a backend that has limits. `before`: the backend in the snapshot before.
 pub(super) fn queue(settings: &BackendSettings, before: Option<&Backend>) -> Option<Arc<Queue>> {
-    let limited = settings.servers.iter().any(|server| server.in_flight_max.is_some());
+    let limited = settings.fleet_in_flight_max.is_some()
+        || settings.servers.iter().any(|server| server.in_flight_max.is_some());
     if !limited && settings.adaptive.is_none() {
         return None;
     }
