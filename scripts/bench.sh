@@ -3,6 +3,7 @@
 #
 #   scripts/bench.sh core [flags]      plimsoll beside nginx and HAProxy (--help lists the flags)
 #   scripts/bench.sh balance [flags]   its strategies, health and limits beside theirs
+#   scripts/bench.sh l4 [flags]        its TCP and UDP beside HAProxy's and nginx's
 #   scripts/bench.sh fleet [flags]     containers started, stopped and killed under load, on a real Docker engine
 #   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
 #   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
@@ -17,6 +18,7 @@ main() {
     case $name in
         core) core "$@" ;;
         balance) balance "$@" ;;
+        l4) l4 "$@" ;;
         fleet) fleet "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
         micro) micro "$@" ;;
@@ -48,6 +50,21 @@ balance() {
     needs_met
     ulimit -n "$(ulimit -Hn)"
     exec python3 bench/scenarios/balance.py "$@"
+}
+
+l4() {
+    without_services need nginx nginx haproxy haproxy python3 python3
+    # A module of nginx's has no program to look for.
+    [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || without_services need ngx_stream_module libnginx-mod-stream
+    if [[ " $* " != *" --help "* && " $* " != *" --plimsoll "* ]]; then
+        need cc build-essential
+        need_rust
+        needs_met
+        cargo build --locked --release --workspace
+    fi
+    needs_met
+    ulimit -n "$(ulimit -Hn)"
+    exec python3 bench/scenarios/l4.py "$@"
 }
 
 fleet() {

@@ -5,6 +5,7 @@ pub mod worker;
 
 mod access;
 mod buffers;
+mod datagrams;
 mod http_session;
 mod listener;
 mod parking;
@@ -16,5 +17,6 @@ mod stats;
 mod tap;
 mod tcp_session;
 mod timers;
+mod udp_session;
 mod upstream;
 mod view;

@@ -22,3 +22,4 @@ pub mod retry;
 pub mod route;
 pub mod scale;
 pub mod slow_start;
+pub mod udp;

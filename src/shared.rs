@@ -1,6 +1,7 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
 pub mod adaptive;
+pub mod child;
 pub mod clock;
 pub mod conduct;
 pub mod event;
@@ -16,4 +17,5 @@ pub mod reload;
 pub mod report;
 pub mod route_gate;
 pub mod run_state;
+pub mod scaling;
 pub mod snapshot;

@@ -103,7 +103,8 @@ pub(super) struct Listener {
     #[schemars(extend("default" = false, "x-later" = "the PROXY protocol is not in this version: remove the key"))]
     #[allow(dead_code, reason = "the schema knows it, and nobody reads it yet")]
     pub(super) accept_proxy_protocol: Option<bool>,
-    /// Connections that may be open at once; 0 is no limit but the process's file descriptors.
+    /// Connections that may be open at once; 0 is no limit but the process's file descriptors. For `udp` sessions: 0 is
+    /// 16384.
     #[schemars(extend("default" = 0))]
     pub(super) max_connections: Option<u32>,
 }
@@ -159,6 +160,9 @@ pub(super) struct Timeouts {
     /// Without a byte in either direction of a tunnel (a WebSocket), or of a connection of a tcp listener.
     #[schemars(extend("default" = "1h", "x-min" = "50ms"))]
     pub(super) tunnel_idle: Option<Span>,
+    /// Without a datagram in either direction of a session of a udp listener. Not in a route.
+    #[schemars(extend("default" = "60s", "x-min" = "50ms"))]
+    pub(super) udp_idle: Option<Span>,
 }
 
 /// The admin API.

@@ -17,7 +17,7 @@ use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::health::Patience;
-use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::limits::{MessageLimits, Timeouts, UDP_SESSIONS_DEFAULT};
 use crate::logic::outlier::Policy;
 use crate::logic::queue::QueueSettings;
 use crate::logic::retry::RetryPolicy;
@@ -110,7 +110,7 @@ pub struct Listener {
     pub name: Arc<str>,
     /// At least one.
     pub binds: Vec<BindAddress>,
-    /// Connections it may have open; `None` is no limit but the process's file descriptors.
+    /// `max_connections:`; `None` where it says nothing.
     pub max_connections: Option<NonZeroUsize>,
     /// What is spoken there.
     pub protocol: Protocol,
@@ -123,6 +123,19 @@ pub enum Protocol {
     Http,
     /// Whatever runs over TCP: every connection goes to a node of the backend with this name.
     Tcp(Arc<str>),
+    /// Datagrams: every client has a session with a node of the backend with this name.
+    Udp(Arc<str>),
+}
+
+impl Listener {
+    /// Connections, or sessions, that may be open at a time; `None` is no limit but the process's file descriptors.
+    pub fn open_max(&self) -> Option<NonZeroUsize> {
+        match self.protocol {
+            // Whoever sends a datagram makes a session, under any address that it likes.
+            Protocol::Udp(_) => self.max_connections.or(NonZeroUsize::new(UDP_SESSIONS_DEFAULT)),
+            _ => self.max_connections,
+        }
+    }
 }
 
 impl Protocol {
@@ -131,6 +144,7 @@ impl Protocol {
         match self {
             Self::Http => "http",
             Self::Tcp(_) => "tcp",
+            Self::Udp(_) => "udp",
         }
     }
 }
@@ -216,6 +230,8 @@ pub const PANIC_THRESHOLD_DEFAULT: u32 = 5000;
 pub struct HealthSettings {
     /// What is asked for by GET; `None` is satisfied by a connection.
     pub path: Option<Box<str>>,
+    /// A datagram that is sent instead, and answered by a node that is well.
+    pub send: Option<Box<[u8]>>,
     /// Between two probes of one node.
     pub interval: Duration,
     /// How long a probe may take, connecting included.
@@ -228,6 +244,22 @@ pub struct HealthSettings {
     pub expect_body: Option<Box<str>>,
     /// Where the node says how busy its CPU is; see [`crate::logic::health::cpu_reading`].
     pub agent: Option<Box<str>>,
+}
+
+/// What `health: {}` asks for.
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            send: None,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            patience: Patience { rise: 2, fall: 3 },
+            expect: vec![(200, 399)],
+            expect_body: None,
+            agent: None,
+        }
+    }
 }
 
 /// What ties requests to nodes.
@@ -320,6 +352,14 @@ pub struct ProcessSettings {
 }
 
 impl FleetSettings {
+    /// The engine's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Docker(_) => "docker",
+            Self::Process(_) => "process",
+        }
+    }
+
     /// How long a node may take to stop before it is ended.
     pub fn stop_grace(&self) -> Duration {
         match self {

@@ -8,6 +8,7 @@ mod group;
 mod knock;
 mod mate;
 mod roll;
+mod sampling;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, News};
@@ -33,8 +34,30 @@ const LOOKS: u32 = 5;
 /// The engines' lists are read again by themselves this often: what no event told is found then.
 const RESYNC: Duration = Duration::from_secs(30);
 
-/// The nodes that fleets have, by backend: what the registry shall publish.
-pub type FleetTable = HashMap<Arc<str>, Vec<FleetNode>>;
+/// The fleets, by backend: what the registry shall publish.
+pub type FleetTable = HashMap<Arc<str>, FleetState>;
+
+/// One fleet, as the registry shall see it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FleetState {
+    /// Its nodes.
+    pub nodes: Vec<FleetNode>,
+    /// What is decided of it; `None` until something was.
+    pub standing: Option<Standing>,
+}
+
+/// What is decided of a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// How many nodes there should be.
+    pub wanted: u32,
+    /// An operator decides: paused, or a number of nodes that was said.
+    pub paused: bool,
+    /// No node will take requests within the patience of one that comes now.
+    pub hopeless: bool,
+    /// When a request that was refused may come again, in seconds.
+    pub retry_after_s: u32,
+}
 
 /// A node of a fleet, as the registry shall see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +101,8 @@ pub struct Wiring {
     pub signals: Arc<dyn Signals>,
     /// Settings that are read again.
     pub in_force: watch::Receiver<InForce>,
+    /// Rung where a request comes to a backend that sleeps.
+    pub alarm: Arc<Notify>,
     /// Decide and tell, and do nothing.
     pub dry_run: bool,
 }
@@ -165,6 +190,7 @@ impl Autoscaler {
         loop {
             tokio::select! {
                 _ = tick.tick(), if !self.groups.is_empty() => self.tick(),
+                () = self.wiring.alarm.notified() => self.tick(),
                 Ok(()) = self.wiring.in_force.changed() => self.go_by_settings(),
                 Some(news) = self.news.recv() => self.take(news),
                 Some(order) = self.wiring.orders.recv() => self.obey(order),
@@ -329,8 +355,13 @@ impl Autoscaler {
 
     fn publish(&self) {
         let mut table = FleetTable::new();
+        let now = self.began.elapsed();
         for group in &self.groups {
-            table.entry(Arc::clone(&group.name)).or_default().extend(group.published());
+            let fleet = table.entry(Arc::clone(&group.name)).or_default();
+            fleet.nodes.extend(group.published());
+            if !group.leaves {
+                fleet.standing = Some(group.standing(self.wiring.dry_run, now));
+            }
         }
         self.wiring.table.send_if_modified(|before| {
             let changed = *before != table;

@@ -14,7 +14,7 @@ use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
@@ -93,6 +93,9 @@ async fn within<T>(
 }
 
 async fn check(address: &NodeAddress, settings: &HealthSettings) -> Result<(), Arc<str>> {
+    if let Some(datagram) = &settings.send {
+        return ask_by_datagram(address, datagram, settings.expect_body.as_deref()).await;
+    }
     let Some(path) = &settings.path else {
         return match address {
             NodeAddress::Tcp(address) => TcpStream::connect(address).await.map(drop),
@@ -111,6 +114,33 @@ async fn check(address: &NodeAddress, settings: &HealthSettings) -> Result<(), A
     match &settings.expect_body {
         Some(text) if !holds(&body(response).await?, text.as_bytes()) => {
             Err(format!("the body of GET {path} does not hold what is expected").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One datagram from a socket of its own, and its answer. That nobody is there the kernel tells as a refusal.
+async fn ask_by_datagram(
+    address: &NodeAddress,
+    datagram: &[u8],
+    expected: Option<&str>,
+) -> Result<(), Arc<str>> {
+    let NodeAddress::Tcp(address) = address else {
+        return Err(format!("{address} takes no datagrams").into());
+    };
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let mut answer = vec![0; PROBE_BYTES_MAX];
+    let count = async {
+        let socket = UdpSocket::bind(any).await?;
+        socket.connect(address).await?;
+        socket.send(datagram).await?;
+        socket.recv(&mut answer).await
+    }
+    .await
+    .map_err(|error: io::Error| refused(&error))?;
+    match expected {
+        Some(text) if !holds(&answer[..count], text.as_bytes()) => {
+            Err("the answer to the datagram does not hold what is expected".into())
         }
         _ => Ok(()),
     }
@@ -228,9 +258,7 @@ mod tests {
             interval: Duration::from_millis(50),
             timeout: Duration::from_millis(300),
             patience: Patience { rise: 1, fall: 1 },
-            expect: vec![(200, 399)],
-            expect_body: None,
-            agent: None,
+            ..HealthSettings::default()
         }
     }
 
@@ -308,6 +336,30 @@ mod tests {
         let (address, _) = server(endless).await;
         let response = get(&address, "/").await.unwrap();
         assert_eq!(body(response).await.unwrap().len(), PROBE_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_datagram_is_answered_or_says_why_not() {
+        let node = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = NodeAddress::Tcp(node.local_addr().unwrap());
+        let asks = |text: Option<&str>| HealthSettings {
+            send: Some((*b"ping").into()),
+            expect_body: text.map(Into::into),
+            ..settings(None)
+        };
+        assert_eq!(outcome(&address, &asks(None)).await.unwrap_err(), "no answer within 300ms");
+        let echo = tokio::spawn(async move {
+            let mut bytes = [0; 64];
+            while let Ok((count, from)) = node.recv_from(&mut bytes).await {
+                node.send_to(&bytes[..count], from).await.unwrap();
+            }
+        });
+        assert_eq!(outcome(&address, &asks(None)).await, Ok(()));
+        assert_eq!(outcome(&address, &asks(Some("pin"))).await, Ok(()));
+        assert!(outcome(&address, &asks(Some("pong"))).await.unwrap_err().contains("does not hold"));
+        echo.abort();
+        let _ = echo.await;
+        assert_eq!(outcome(&address, &asks(None)).await.unwrap_err(), "connection refused");
     }
 
     #[tokio::test]

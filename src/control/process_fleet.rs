@@ -19,7 +19,7 @@ use super::fleet::{Call, Change, EngineError, EngineFault, Fleet, StartOrder, St
 use crate::config::settings::{FleetSettings, ProcessSettings};
 use crate::logic::limits::{CHANGES_WAITING_MAX, NODE_LOG_LINE_BYTES_MAX, NODE_LOG_LINES_MAX};
 use crate::logic::scale::lifecycle::Happening;
-use crate::shared::memory;
+use crate::shared::child;
 use crate::shared::node::Origin;
 
 /// The processes of one balancer.
@@ -125,7 +125,7 @@ impl ProcessFleet {
         let fill = |text: &String| text.replace("{port}", &port);
         let program = settings.command.first().map(fill).unwrap_or_default();
         let mut command = Command::new(&program);
-        memory::allow_huge_pages(command.as_std_mut());
+        child::prepare(command.as_std_mut());
         let mut child = command
             .args(settings.command.iter().skip(1).map(fill))
             .envs(settings.env.iter().map(|(name, value)| (name, fill(value))))

@@ -13,6 +13,7 @@ use super::upstream::{InFlight, LocalNode};
 use crate::logic::balance::key::HashKey;
 use crate::logic::balance::table::HashTable;
 use crate::logic::balance::{Ask, Balancer, Nodes, Strategy};
+use crate::logic::fault::Fault;
 use crate::logic::latency::Reading;
 use crate::logic::message::RequestHead;
 use crate::logic::retry::{RetryBudget, RetryPolicy};
@@ -37,7 +38,7 @@ pub(crate) struct View {
 pub(crate) enum Taken {
     /// A request is in flight on this one.
     Node(u16, InFlight),
-    /// Every node that may be used is at its limit, or others have waited longer.
+    /// Every node that may be used is at its limit, or is yet to start, or others have waited longer.
     Busy(Rc<LocalQueue>),
     /// There is none that may be used.
     Nobody,
@@ -49,7 +50,7 @@ pub(crate) struct LocalBackend {
     strategy: Strategy,
     balancer: Rc<RefCell<Balancer>>,
     weight_max: u32,
-    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    /// Where requests wait while every node is at its limit, or is yet to start; `None` where neither can be.
     pub(crate) queue: Option<Rc<LocalQueue>>,
     budget: Rc<RefCell<RetryBudget>>,
     pub(crate) nodes: Vec<Rc<LocalNode>>,
@@ -78,7 +79,7 @@ impl View {
         &self.backends[usize::from(index.0)]
     }
 
-    /// Backends whose nodes have limits.
+    /// Backends whose requests may have to wait.
     pub(crate) fn limited(&self) -> impl Iterator<Item = &LocalBackend> {
         self.backends.iter().filter(|backend| backend.queue.is_some())
     }
@@ -201,22 +202,39 @@ impl LocalBackend {
     /// A node for a request that was not sent to any of `tried` yet, and came at `now`.
     pub(crate) fn take(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant, timer: &Timer) -> Taken {
         let Some(queue) = &self.queue else {
-            let picked = self.pick(tie, &Untried { backend: self, tried, with_room: false }, draw, now);
+            let picked = self.pick(tie, &self.untried(tried, None), draw, now);
             let begin = |at| Taken::Node(at, InFlight::begin(&self.nodes[usize::from(at)], timer));
             return picked.map_or(Taken::Nobody, begin);
         };
         // Nobody gets past those who wait.
         if queue.shared.waiting() == 0
-            && let Some(at) = self.claim(tie, tried, draw, now)
+            && let Some(at) = self.claim(tie, tried, u32::MAX, draw, now)
         {
             return Taken::Node(at, InFlight::on_place(&self.nodes[usize::from(at)], queue, timer));
         }
-        if self.has_other(tried) { Taken::Busy(Rc::clone(queue)) } else { Taken::Nobody }
+        let waits = self.has_other(tried) || (tried.is_empty() && self.wakes());
+        if waits { Taken::Busy(Rc::clone(queue)) } else { Taken::Nobody }
+    }
+
+    /// Has it no node that takes requests now, and will have one soon?
+    fn wakes(&self) -> bool {
+        self.shared.scaling.is_some_and(|scaling| scaling.asleep && !scaling.hopeless)
+    }
+
+    /// When a request that got no node may come again, in seconds, where that is known.
+    pub(crate) fn retry_after_s(&self, fault: Fault) -> Option<u32> {
+        match (fault, &self.shared.scaling, &self.queue) {
+            (Fault::NoHealthyNode | Fault::HoldFull | Fault::HoldTimeout, Some(scaling), _) => {
+                Some(scaling.retry_after_s)
+            }
+            (Fault::QueueFull | Fault::QueueTimeout, _, Some(queue)) => Some(queue.retry_after_s()),
+            _ => None,
+        }
     }
 
     /// Is there a node beside these that may be used, be it at its limit or not?
     pub(crate) fn has_other(&self, tried: &[u16]) -> bool {
-        let untried = Untried { backend: self, tried, with_room: false };
+        let untried = self.untried(tried, None);
         (0..untried.len()).any(|at| untried.usable(at))
     }
 
@@ -224,10 +242,22 @@ impl LocalBackend {
     pub(crate) fn settle(&self, mut draw: impl FnMut() -> u64) {
         let Some(queue) = &self.queue else { return };
         while queue.shared.has_open() {
+            let most = self.released_at_once(queue);
             // Whoever has waited takes any place: nothing ties it any more.
-            let Some(at) = self.claim(&mut Tie::default(), &[], draw(), Instant::now()) else { return };
+            let Some(at) = self.claim(&mut Tie::default(), &[], most, draw(), Instant::now()) else { return };
             queue.hand_on(Arc::clone(&self.nodes[usize::from(at)].node));
         }
+    }
+
+    /// How many of those that waited for it to start a node gets at once. It has more only where others came meanwhile, and
+    /// each that ends hands its place on.
+    fn released_at_once(&self, queue: &LocalQueue) -> u32 {
+        let places = self.shared.scaling.map(|scaling| scaling.places);
+        places.filter(|_| queue.shared.is_holding()).unwrap_or(u32::MAX)
+    }
+
+    fn untried<'a>(&'a self, tried: &'a [u16], room_within: Option<u32>) -> Untried<'a> {
+        Untried { backend: self, tried, room_within }
     }
 
     /// This worker's knowledge of a node, and its place in this backend.
@@ -236,12 +266,12 @@ impl LocalBackend {
         Some((u16::try_from(at).ok()?, &self.nodes[at]))
     }
 
-    /// A place on a node that has room.
-    fn claim(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant) -> Option<u16> {
+    /// A place on a node that has room, and no more than `most` in flight.
+    fn claim(&self, tie: &mut Tie, tried: &[u16], most: u32, draw: u64, now: Instant) -> Option<u16> {
         loop {
-            let at = self.pick(tie, &Untried { backend: self, tried, with_room: true }, draw, now)?;
+            let at = self.pick(tie, &self.untried(tried, Some(most)), draw, now)?;
             // Another worker may have taken the last one since it was looked at.
-            if self.nodes[usize::from(at)].node.claim() {
+            if self.nodes[usize::from(at)].node.claim_within(most) {
                 return Some(at);
             }
         }
@@ -283,8 +313,8 @@ pub(crate) struct Tie {
 struct Untried<'a> {
     backend: &'a LocalBackend,
     tried: &'a [u16],
-    /// And but for those that are at their limit?
-    with_room: bool,
+    /// And but for those that are at their limit, or have so many in flight?
+    room_within: Option<u32>,
 }
 
 impl Nodes for Untried<'_> {
@@ -319,7 +349,7 @@ impl Nodes for Untried<'_> {
     fn usable(&self, at: usize) -> bool {
         let takes = self.backend.shared.takes(at);
         takes
-            && (!self.with_room || self.backend.nodes[at].node.has_room())
+            && self.room_within.is_none_or(|most| self.backend.nodes[at].node.has_room_within(most))
             && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
     }
 }

@@ -15,12 +15,12 @@ use super::access::LogSink;
 use super::driver::{Choice, Driver, Wanted};
 use super::http_session::Arrival;
 use super::parking::Parking;
-use super::queue::Queues;
+use super::queue::{LocalQueue, Queues};
 use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
-use super::view::View;
-use super::{buffers, listener, splice, tcp_session};
+use super::view::{LocalBackend, View};
+use super::{buffers, listener, splice, tcp_session, udp_session};
 use crate::logic::limits::HEAD_BYTES_CEILING;
 use crate::shared::log_channel::LogSender;
 use crate::shared::mailbox::{Command, Inbox, Mailbox};
@@ -131,7 +131,12 @@ async fn live(assignment: Assignment, choice: Choice) {
         worker.listening.set(worker.listening.get() + 1);
         let accepting = Rc::clone(&worker);
         monoio::spawn(async move {
-            let _ = listener::run(Rc::clone(&accepting), socket, listener).await;
+            let _ = match accepting.view().snapshot.protocol(listener) {
+                Protocol::Udp(_) => udp_session::run(Rc::clone(&accepting), socket, listener).await,
+                Protocol::Http | Protocol::Tcp(_) => {
+                    listener::run(Rc::clone(&accepting), socket, listener).await
+                }
+            };
             accepting.listening.set(accepting.listening.get() - 1);
         });
     }
@@ -340,6 +345,19 @@ impl Worker {
         }
     }
 
+    /// Counts a session that has no connection, as a connection is counted.
+    pub(crate) fn admit_session(self: &Rc<Self>, place: Place<'_>) -> Admission {
+        let listener = place.keep();
+        self.stats.accepted(listener);
+        self.loads.workers[self.index].fetch_add(1, Relaxed);
+        Admission::new(self, listener)
+    }
+
+    /// How many connections or sessions a listener may have open.
+    pub(crate) fn open_max(&self, listener: u16) -> usize {
+        self.loads.listeners.get(usize::from(listener)).map_or(usize::MAX, |(_, limit)| *limit)
+    }
+
     /// The worker with the fewest connections where the difference is worth a hand-over; else this one.
     fn emptiest(&self) -> usize {
         let loads = self.loads.workers.iter().map(|load| load.load(Relaxed));
@@ -357,12 +375,15 @@ impl Worker {
         match self.view().snapshot.protocol(listener) {
             Protocol::Http => Arrival { socket, admission, begun: None }.start(),
             Protocol::Tcp(backend) => tcp_session::start(socket, admission, backend),
+            // Nothing is accepted there.
+            Protocol::Udp(_) => {}
         }
     }
 
     fn obey(self: &Rc<Self>, command: Command) {
         match command {
             Command::Flush(ticket) => self.report(ticket),
+            Command::Settle => self.settle_all(),
             Command::Drain => {
                 self.draining.set(true);
                 self.parking.drain();
@@ -371,6 +392,19 @@ impl Worker {
             Command::Stop => self.stopping.set(true),
             Command::Adopt { socket, listener } => self.serve(socket, listener),
         }
+    }
+
+    /// Places come from elsewhere than from requests that end: a node that is new, or serves again.
+    fn settle_all(&self) {
+        self.view().limited().for_each(|backend| backend.settle(|| self.draw()));
+    }
+
+    /// The same, for the backend whose queue this is.
+    pub(crate) fn settle(&self, queue: &Rc<LocalQueue>) {
+        let view = self.view();
+        let is_its =
+            |backend: &&LocalBackend| backend.queue.as_ref().is_some_and(|own| Rc::ptr_eq(own, queue));
+        view.limited().filter(is_its).for_each(|backend| backend.settle(|| self.draw()));
     }
 
     fn report(&self, ticket: u64) {
@@ -402,8 +436,7 @@ impl Worker {
                 if view.nodes().any(|node| node.cut.get() && node.node.in_flight() > 0) {
                     self.timers.wake_all();
                 }
-                // Places come from elsewhere than from requests that end: a node that is new, or serves again.
-                view.limited().for_each(|backend| backend.settle(|| self.draw()));
+                self.settle_all();
             }
             if elapsed < HOUSEKEEPING {
                 continue;

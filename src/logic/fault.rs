@@ -83,6 +83,10 @@ faults! {
     RouteFull => 503, "route_full", Operator, "As many requests of this route are in flight as it allows.";
     /// A place in the queue was not enough.
     QueueTimeout => 503, "queue_timeout", Operator, "All nodes stayed busy for too long.";
+    /// The backend sleeps, and as many requests wait for a node to start as may.
+    HoldFull => 503, "hold_full", Operator, "No node runs yet, and as many requests as may wait for one already.";
+    /// No node took requests within `scale.hold.timeout`.
+    HoldTimeout => 503, "hold_timeout", Operator, "No node had started in time.";
     /// The balancer is shutting down.
     Draining => 503, "draining", Operator, "The balancer is shutting down.";
     /// The node accepted the connection, then sent no head in time.
@@ -109,6 +113,8 @@ impl Fault {
                 | Fault::RouteFull
                 | Fault::QueueFull
                 | Fault::QueueTimeout
+                | Fault::HoldFull
+                | Fault::HoldTimeout
                 | Fault::ResponseTimeout
                 | Fault::ConnectTimeout
         )

@@ -1,8 +1,7 @@
 //! The process's allocator.
 #![allow(
     unsafe_code,
-    reason = "mimalloc's collect is a C function; a child's pages are set between fork and exec; counting stands in front of \
-              an allocator"
+    reason = "mimalloc's collect is a C function; counting stands in front of an allocator"
 )]
 
 #[cfg(not(feature = "count-allocations"))]
@@ -16,24 +15,10 @@ static ALLOCATOR: counting::Counting = counting::Counting(mimalloc::MiMalloc);
 /// Keeps the process's memory in small pages. A connection is some hundred bytes to a few KiB, and comes and goes: a huge
 /// page stays whole for the last of them, and the kernel makes new ones of what was given back. For a process without
 /// clients this halves the resident memory (19 to 8 MiB). Programs that are started from here inherit it until
-/// [`allow_huge_pages`].
+/// [`child::prepare`](super::child::prepare).
 pub fn refuse_huge_pages() {
     // A kernel without huge pages has none to refuse.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-}
-
-/// Takes [`refuse_huge_pages`] back for a program that is started: it has pages of its own to choose.
-pub fn allow_huge_pages(command: &mut std::process::Command) {
-    use std::os::unix::process::CommandExt;
-    let allow = || {
-        let _ = rustix::thread::disable_transparent_huge_pages(false);
-        Ok(())
-    };
-    // SAFETY: between fork and exec only what is safe in a signal's handler may be done: this is one system call, which
-    // takes no lock and no memory.
-    unsafe {
-        command.pre_exec(allow);
-    }
 }
 
 /// Gives free pages of this thread's heap back to the system. Walks the heap: for quiet moments after a burst.

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::node::{Node, NodeState};
 use super::queue::Queue;
 use super::route_gate::RouteGate;
+use super::scaling::Scaling;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
@@ -57,6 +58,8 @@ pub enum Protocol {
     Http,
     /// Bytes for a node of this backend; `None` while there is no backend of the name that the listener gives.
     Tcp(Option<BackendIndex>),
+    /// Datagrams, in sessions by client; `None` as for tcp.
+    Udp(Option<BackendIndex>),
 }
 
 impl Snapshot {
@@ -76,7 +79,9 @@ impl Snapshot {
     /// that no place of it is handed on. What is ejected keeps its places: the workers let it have a trial before the
     /// control plane knows.
     fn set_limits(&self) {
-        for backend in self.backends.iter().filter(|backend| backend.queue.is_some()) {
+        for backend in &self.backends {
+            let Some(queue) = &backend.queue else { continue };
+            queue.set_asleep(backend.scaling.as_ref().is_some_and(|scaling| scaling.asleep));
             for entry in &backend.nodes {
                 let usable = match entry.state {
                     NodeState::Serving | NodeState::Ejected => true,
@@ -115,8 +120,10 @@ pub struct Backend {
     pub affinity: Affinity,
     /// What is tried again.
     pub retry: RetryPolicy,
-    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    /// Where requests wait while every node is at its limit, or is yet to start; `None` where neither can be.
     pub queue: Option<Arc<Queue>>,
+    /// How its nodes are started and stopped; `None` where nothing does.
+    pub scaling: Option<Scaling>,
     /// Between which bounds the nodes' limits are found out; `None` where they are not.
     pub adaptive: Option<AdaptiveSettings>,
     /// Its nodes, those that are down too.
@@ -146,6 +153,8 @@ pub struct Entry {
     pub effective: u32,
     /// Requests that it may have in flight; `None` is no limit.
     pub in_flight_max: Option<NonZeroU32>,
+    /// The container or the process that it is, as its engine names it.
+    pub unit: Option<Arc<str>>,
     /// Whether it takes requests.
     pub state: NodeState,
     /// Why it is in that state, in words for a person.
@@ -239,6 +248,7 @@ mod plain {
                 affinity: Affinity::default(),
                 retry: RetryPolicy::OFF,
                 queue: None,
+                scaling: None,
                 adaptive: None,
                 nodes,
             }
@@ -253,6 +263,7 @@ mod plain {
                 weight,
                 effective: weight,
                 in_flight_max: None,
+                unit: None,
                 state: NodeState::Serving,
                 reason: "".into(),
                 since_ms: 0,

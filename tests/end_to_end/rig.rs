@@ -107,16 +107,31 @@ impl Rig {
         Client::connect(address, "").send(request).response()
     }
 
+    /// What the admin API says to a write, which must be carried out.
+    #[track_caller]
+    pub(crate) fn order(&self, method: &str, path: &str, body: &str) -> Value {
+        let address = self.balancer.admin.expect("the admin API is on");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = Client::connect(address, "").send(request).response_to(method);
+        assert!((200..300).contains(&answer.status()), "{method} {path} {body}: {answer:?}");
+        serde_json::from_slice(&answer.body).expect("the admin API answers with JSON")
+    }
+
     #[track_caller]
     pub(crate) fn json(&self, path: &str) -> Value {
         serde_json::from_slice(&self.admin(path).body).expect("the admin API answers with JSON")
     }
 
-    /// One of the totals of `/api/v1/status`.
+    /// One of the totals of `/api/v1/status`, asked again where a worker was too busy to hand over its own.
     #[track_caller]
     pub(crate) fn total(&self, name: &str) -> u64 {
-        let status = self.json("/api/v1/status");
-        assert_eq!(status["exact"], true, "{status}");
+        let status = wait_for("exact totals", || {
+            Some(self.json("/api/v1/status")).filter(|status| status["exact"] == true)
+        });
         status["totals"][name].as_u64().unwrap_or_else(|| panic!("no total {name} in {status}"))
     }
 

@@ -5,10 +5,13 @@
 mod harness;
 
 mod bulk;
+mod datagrams;
+mod dns;
 mod endings;
 mod nodes;
 mod rig;
 mod trouble;
+mod udp;
 
 /// Cases that are not run, by name, each with its reason.
 const SKIPS: &[(&str, &str)] = &[];

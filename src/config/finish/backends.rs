@@ -34,6 +34,8 @@ struct Known {
     used: bool,
     /// A server that speaks no HTTP, with its place.
     not_http: Option<(Scheme, Range<usize>)>,
+    /// A server that takes no datagrams, with its place.
+    not_udp: Option<Range<usize>>,
 }
 
 impl Backends {
@@ -117,9 +119,9 @@ impl Backends {
 
     fn add(&mut self, name: Arc<str>, keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) -> usize {
         let index = self.finished.len();
-        let (servers, not_http) = servers(&name, keys, place, notes);
+        let (servers, not_http, not_udp) = servers(&name, keys, place, notes);
         self.by_name.insert(Arc::clone(&name), index);
-        self.known.push(Known { name: place.key_span(), used: false, not_http });
+        self.known.push(Known { name: place.key_span(), used: false, not_http, not_udp });
         self.finished.push(BackendSettings {
             name,
             strategy: strategy(keys.strategy),
@@ -167,6 +169,13 @@ impl Backends {
             let problem = Problem::error(span.clone(), "a `tcp` listener leads to this `udp://` server");
             notes.problem(problem.help("write `tcp://`, or make the listener `protocol: udp`"));
         }
+        if scheme == Scheme::Udp
+            && let Some(span) = known.not_udp.take()
+        {
+            let problem =
+                Problem::error(span, "a `udp` listener leads to this server, which takes no datagrams");
+            notes.problem(problem.help("write `udp://`, or make the listener `protocol: tcp`"));
+        }
         let affinity = &self.finished[index].affinity;
         if affinity.sticky.is_some() || affinity.hash_key != HashKey::ClientIp {
             let message = "`sticky` and other hash keys than `client_ip` do nothing for a listener of bytes";
@@ -186,16 +195,17 @@ impl Backends {
 }
 
 type NotHttp = Option<(Scheme, Range<usize>)>;
+type NotUdp = Option<Range<usize>>;
 
 fn servers(
     name: &str,
     keys: BackendKeys<'_>,
     place: &Place<'_>,
     notes: &mut Notes,
-) -> (Vec<Server>, NotHttp) {
+) -> (Vec<Server>, NotHttp, NotUdp) {
     let list = place.key("servers");
     let mut seen: HashMap<&ServerUrl, Range<usize>> = HashMap::new();
-    let (mut servers, mut not_http) = (Vec::new(), None);
+    let (mut servers, mut not_http, mut not_udp) = (Vec::new(), None, None);
     for (index, raw) in keys.servers.iter().take(NODES_MAX).enumerate() {
         let place = list.item(index);
         let Some(url) = &raw.url else {
@@ -209,6 +219,9 @@ fn servers(
                     .other(before, "first listed here")
                     .help("for a larger share, give one of them a `weight`"),
             );
+        }
+        if url.scheme != Scheme::Udp {
+            not_udp = Some(url_place.span.clone());
         }
         match url.scheme {
             Scheme::Http => {}
@@ -231,7 +244,7 @@ fn servers(
     if keys.servers.len() > NODES_MAX {
         notes.error(&list, format!("there are more than {NODES_MAX} servers"), "split the backend");
     }
-    (servers, not_http)
+    (servers, not_http, not_udp)
 }
 
 fn strategy(strategy: Option<raw::Strategy>) -> Strategy {

@@ -63,10 +63,6 @@ pub(super) fn scale(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes)
         let message = format!("`min` ({min}) is larger than `max` ({max})");
         notes.error(&at.key(key), message, "raise `max`, or lower `min`");
     }
-    if min == 0 {
-        let hint = "stopping the last node is not in this version: `min` is 1 at least";
-        notes.later(&at.key("min"), hint);
-    }
     let up = raw.up.as_ref();
     let down = raw.down.as_ref();
     let pace = |window: Option<Span>, cooldown: Option<Span>, step: Option<Percent>, or: Pace| Pace {

@@ -20,7 +20,7 @@ const PORT_DEFAULT: u16 = 8080;
 
 /// The listeners of a file.
 pub(super) struct Listeners {
-    /// Those that this version can run: udp is not among them.
+    /// Those that could be read.
     pub(super) finished: Vec<Listener>,
     by_name: HashMap<String, Protocol>,
     binds: Vec<Bound>,
@@ -153,11 +153,13 @@ impl Listeners {
                 }
             }
             Protocol::Udp => {
-                notes.later(
-                    &place.key("protocol"),
-                    "this version speaks `http` and `tcp`: remove the listener",
-                );
-                leads_to(name, raw, Scheme::Udp, place, backends, notes);
+                if let Some(at) = binds.iter().position(|bind| matches!(bind, BindAddress::Unix(_))) {
+                    let help = "bind a udp listener to an address, such as `127.0.0.1:5353`";
+                    notes.error(&place.key("bind").item(at), "a udp listener has no unix sockets", help);
+                }
+                if let Some(backend) = leads_to(name, raw, Scheme::Udp, place, backends, notes) {
+                    self.finish(name, raw, binds, settings::Protocol::Udp(backend));
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::leaf::address::ServerUrl;
 use crate::config::leaf::amount::{Percent, Size, Span};
 use crate::config::leaf::http::{AbsolutePath, Statuses};
-use crate::config::leaf::word::{CookieName, HashKey, RetryOn};
+use crate::config::leaf::word::{CookieName, Datagram, HashKey, RetryOn};
 
 /// The keys that routes and backends share, written once. serde's `flatten` would do the same and lose both the
 /// refusal of unknown keys and the lines of problems.
@@ -154,6 +154,9 @@ pub(in crate::config) struct Sticky {
 pub(in crate::config) struct Health {
     /// What is asked for. Without it: a TCP connection is enough.
     pub(in crate::config) path: Option<AbsolutePath>,
+    /// For udp: a datagram that a node answers, as text or `hex:0001ff`. Any answer is good, or one that holds
+    /// `expect_body`.
+    pub(in crate::config) send: Option<Datagram>,
     /// Between two probes.
     #[schemars(extend("default" = "2s", "x-min" = "50ms"))]
     pub(in crate::config) interval: Option<Span>,
@@ -312,7 +315,6 @@ pub(in crate::config) struct Scale {
     /// What a node should carry; where several are given, the hungriest decides.
     pub(in crate::config) target: Option<Target>,
     /// Where requests wait while nodes start.
-    #[schemars(extend("x-later" = "requests do not wait for nodes in this version: remove `hold`"))]
     pub(in crate::config) hold: Option<Hold>,
     /// Without a request before the last node is stopped (`min: 0`).
     #[schemars(extend("default" = "5m", "x-min" = "1s"))]
@@ -334,10 +336,10 @@ pub(in crate::config) struct Target {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(in crate::config) rps: Option<u32>,
     /// Its share of the cores that it may use.
-    #[schemars(extend("x-min" = "1%", "x-max" = "100%", "x-later" = "processors are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1%", "x-max" = "100%"))]
     pub(in crate::config) cpu: Option<Percent>,
     /// The time within which 99 of 100 requests are answered.
-    #[schemars(extend("x-min" = "1ms", "x-later" = "response times are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1ms"))]
     pub(in crate::config) p99: Option<Span>,
 }
 

@@ -11,6 +11,7 @@ use super::mate::{Errand, Mate, ticket};
 use crate::control::fleet::{EngineError, Fleet, StartOrder, Steps, UnitId};
 use crate::logic::limits::WARM_TIMEOUT;
 use crate::logic::scale::lifecycle::Lifecycle;
+use crate::logic::scale::processor::Processor;
 
 /// Whom to call about a node, and where the answer goes.
 struct Callee {
@@ -46,6 +47,7 @@ impl Group {
             requests_seen: 0,
             call: Some((Errand::Start, call.abort_handle())),
             log_is_due: false,
+            processor: Processor::default(),
         });
     }
 

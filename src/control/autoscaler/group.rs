@@ -7,18 +7,19 @@ use tokio::sync::mpsc;
 
 use super::mate::{Mate, ticket};
 use super::roll::{Roll, Spec};
-use super::{FleetNode, LOOKS, Wiring, refuse};
+use super::sampling::Moment;
+use super::{FleetNode, Standing, Wiring, refuse};
 use crate::config::settings::{BackendSettings, FleetSettings};
-use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Unit, UnitId};
-use crate::logic::limits::SCALE_TICK;
+use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unit, UnitId};
 use crate::logic::scale::ScaleSettings;
 use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide};
+use crate::logic::scale::hold;
 use crate::logic::scale::lifecycle::{Act, Happening, Leaving, Lifecycle, Phase, Tone};
+use crate::logic::scale::processor::Processor;
 use crate::logic::scale::starts::Starts;
-use crate::logic::scale::window::{History, Sample};
+use crate::logic::scale::window::History;
 use crate::shared::event::{Event, Kind, Level};
 use crate::shared::order::{Fault, Outcome};
-use crate::shared::snapshot::Backend;
 
 /// How long a unit that is no more is remembered: longer than an engine may take to give its list.
 const BURIED: Duration = Duration::from_secs(60);
@@ -39,6 +40,8 @@ pub(super) enum News {
     Removed(u64, Result<(), EngineError>),
     /// The last lines of a node that failed.
     Log(u64, Vec<String>),
+    /// What a node has used.
+    Used(u64, Stats),
 }
 
 /// The fleet of one backend.
@@ -50,16 +53,18 @@ pub(super) struct Group {
     pub(super) spec: Spec,
     /// What the configuration wants them to be started from: another one only where a roll to it has failed.
     pub(super) wanted: Spec,
-    scale: ScaleSettings,
+    pub(super) scale: ScaleSettings,
     pub(super) nodes: Vec<Mate>,
-    history: History,
+    pub(super) history: History,
     pub(super) starts: Starts,
-    view: FleetView,
+    pub(super) view: FleetView,
     pub(super) roll: Option<Roll>,
     /// The configuration does not have it any more: it is here until its nodes are gone.
     pub(super) leaves: bool,
     told: Option<(Reason, u32)>,
-    moment: Moment,
+    /// How many nodes there should be, as was decided last.
+    aim: u32,
+    pub(super) moment: Moment,
     pub(super) hand_in: mpsc::Sender<News>,
     /// The engine's list was read: before that, nobody knows whether nodes are missing.
     is_known: bool,
@@ -67,15 +72,6 @@ pub(super) struct Group {
     hangs: bool,
     /// Units that are no more, and since when: an older list still has them.
     gone: Vec<(UnitId, Duration)>,
-}
-
-/// Sums over the looks of one tick.
-#[derive(Default)]
-struct Moment {
-    looks: u32,
-    in_flight: f64,
-    queued: f64,
-    waiting_before: u32,
 }
 
 impl Group {
@@ -101,6 +97,7 @@ impl Group {
             roll: None,
             leaves: false,
             told: None,
+            aim: backend.scale.min,
             moment: Moment::default(),
             hand_in,
             is_known: false,
@@ -112,6 +109,18 @@ impl Group {
     /// What the registry shall publish of it.
     pub(super) fn published(&self) -> Vec<FleetNode> {
         self.nodes.iter().filter_map(|mate| mate.published(self.engine.origin())).collect()
+    }
+
+    /// What is decided of it.
+    pub(super) fn standing(&self, dry_run: bool, now: Duration) -> Standing {
+        let hopeless = dry_run || hold::is_hopeless(&self.view, self.scale.hold.timeout, now);
+        Standing {
+            wanted: self.view.replicas.unwrap_or(self.aim),
+            // Either way it is an operator who decides, until told otherwise.
+            paused: self.view.paused || self.view.replicas.is_some(),
+            hopeless,
+            retry_after_s: hold::retry_after_s(self.starts.boot()),
+        }
     }
 
     pub(super) fn kind(&self) -> std::mem::Discriminant<FleetSettings> {
@@ -162,67 +171,21 @@ impl Group {
         self.starts.forgive();
     }
 
-    // ---- time
-
-    pub(super) fn tick(&mut self, backend: Option<&Backend>, wiring: &Wiring, now: Duration) {
-        let waiting = backend.and_then(|backend| backend.queue.as_ref()).map_or(0, |queue| queue.waiting());
-        self.moment.looks += 1;
-        self.moment.queued += f64::from(waiting);
-        for index in 0..self.nodes.len() {
-            let node = self.nodes[index].node(&self.name, backend);
-            let in_flight = node.as_ref().map_or(0, |node| node.in_flight());
-            self.moment.in_flight += f64::from(in_flight);
-            let acts = self.nodes[index].life.on(Happening::Load(in_flight), now);
-            self.act(index, acts, wiring, now);
-        }
-        self.bury(now);
-        if self.moment.looks >= LOOKS {
-            let sample = self.sample(waiting, backend, wiring, now);
-            self.history.push(sample);
-            if !self.leaves {
-                self.decide(wiring, now);
-            }
-        }
-    }
-
     /// Forgets nodes that are no more, and after a minute that they were.
-    fn bury(&mut self, now: Duration) {
+    pub(super) fn bury(&mut self, now: Duration) {
         self.gone.retain(|(_, since)| now.saturating_sub(*since) < BURIED);
         for mate in self.nodes.extract_if(.., |mate| *mate.life.phase() == Phase::Gone) {
             self.gone.extend(mate.unit.map(|unit| (unit.id, now)));
         }
     }
 
-    fn sample(&mut self, waiting: u32, backend: Option<&Backend>, wiring: &Wiring, now: Duration) -> Sample {
-        let moment =
-            std::mem::replace(&mut self.moment, Moment { waiting_before: waiting, ..Moment::default() });
-        let looks = f64::from(moment.looks);
-        let mut begun = 0;
-        for mate in &mut self.nodes {
-            let total = mate.node(&self.name, backend).map_or(0, |node| node.requests_total());
-            begun += total.saturating_sub(mate.requests_seen);
-            mate.requests_seen = total;
-        }
-        let begun = begun as f64 / SCALE_TICK.as_secs_f64();
-        let grown = (f64::from(waiting) - f64::from(moment.waiting_before)) / SCALE_TICK.as_secs_f64();
-        Sample {
-            in_flight: moment.in_flight / looks,
-            queued: moment.queued / looks,
-            arrivals: (begun + grown).max(0.0),
-            // While requests wait, one begins where one ends.
-            finished: begun,
-            p99: wiring.signals.p99(&self.name),
-            ..Sample::quiet(now, self.count(|life| *life.phase() == Phase::Serving))
-        }
-    }
-
-    fn count(&self, which: impl Fn(&Lifecycle) -> bool) -> u32 {
+    pub(super) fn count(&self, which: impl Fn(&Lifecycle) -> bool) -> u32 {
         self.nodes.iter().filter(|mate| mate.life.is_ours() && which(&mate.life)).count() as u32
     }
 
     // ---- decisions
 
-    fn decide(&mut self, wiring: &Wiring, now: Duration) {
+    pub(super) fn decide(&mut self, wiring: &Wiring, now: Duration) {
         if !self.is_known {
             return;
         }
@@ -234,10 +197,11 @@ impl Group {
             blocked_until: self.starts.blocked_until(),
             ..self.view
         };
-        if self.roll.is_some() {
+        if self.roll.is_some() && !wiring.dry_run {
             return self.go_on_rolling(wiring, now);
         }
         let decision = decide(&self.history, &self.view, &self.scale, now);
+        self.aim = decision.wanted;
         self.tell_decision(&decision, wiring);
         if wiring.dry_run {
             return;
@@ -270,9 +234,16 @@ impl Group {
             _ => Level::Info,
         };
         let dry = if wiring.dry_run { " (dry run: nothing is done)" } else { "" };
-        let mut event =
-            Event::now(Kind::Scale, level, format!("{}{dry}", decision.words)).backend(&self.name);
-        event.inputs.clone_from(&decision.inputs);
+        let event = Event::now(Kind::Scale, level, format!("{}: {}{dry}", self.name, decision.words));
+        let mut event = event.backend(&self.name).rule(decision.reason.name());
+        let from = self.view.there();
+        let to = match decision.action {
+            Action::Hold => from,
+            Action::Up(count) => from + count,
+            Action::Down(count) => from.saturating_sub(count),
+        };
+        event.inputs = vec![("from", f64::from(from)), ("to", f64::from(to))];
+        event.inputs.extend(decision.inputs.iter().copied());
         event.inputs.push(("wanted", f64::from(decision.wanted)));
         wiring.events.send(event);
     }
@@ -330,6 +301,7 @@ impl Group {
                 (ticket, Happening::EngineFailed(error.to_string()))
             }
             News::Log(ticket, lines) => return self.tell_log(*ticket, lines, wiring),
+            News::Used(ticket, stats) => return self.take_used(*ticket, stats, wiring, now),
             News::Changed(..) | News::Listed(..) => return,
         };
         self.step(*ticket, &happening, wiring, now);
@@ -397,6 +369,7 @@ impl Group {
             requests_seen: 0,
             call: None,
             log_is_due: false,
+            processor: Processor::default(),
         };
         let mut acts = vec![Act::Announce];
         if unit.ours && (!unit.running || unit.address.is_none()) {

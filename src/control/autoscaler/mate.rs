@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use super::{Call, FleetNode};
 use crate::control::fleet::Unit;
 use crate::logic::scale::lifecycle::{Lifecycle, Phase};
+use crate::logic::scale::processor::Processor;
 use crate::shared::node::{Node, NodeAddress, NodeState, Origin};
 use crate::shared::snapshot::Backend;
 
@@ -35,6 +36,7 @@ pub(super) struct Mate {
     pub(super) call: Option<(Errand, AbortHandle)>,
     /// Its last lines are to be read before it is removed.
     pub(super) log_is_due: bool,
+    pub(super) processor: Processor,
 }
 
 impl Mate {

@@ -74,9 +74,6 @@ impl Group {
     /// One step: a new node is started, or, once it serves, an old one is drained.
     pub(super) fn go_on_rolling(&mut self, wiring: &Wiring, now: Duration) {
         let Some(roll) = &self.roll else { return };
-        if wiring.dry_run {
-            return;
-        }
         if roll.failed {
             return self.give_up_roll(wiring, now);
         }

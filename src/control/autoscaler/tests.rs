@@ -149,6 +149,7 @@ impl Rig {
             events,
             signals: Arc::new(Nothing),
             in_force,
+            alarm: Arc::default(),
             dry_run,
         };
         let shared: Arc<dyn Fleet> = engine.clone();
@@ -160,7 +161,7 @@ impl Rig {
     /// What the registry does: the table becomes nodes.
     fn publish(&mut self) {
         let table = self.table.borrow().clone();
-        let nodes = table.get("api").into_iter().flatten().filter_map(|node| {
+        let nodes = table.get("api").into_iter().flat_map(|fleet| &fleet.nodes).filter_map(|node| {
             let NodeAddress::Tcp(address) = node.address else { return None };
             let known = self
                 .nodes
@@ -200,7 +201,13 @@ impl Rig {
     }
 
     fn calls(&self) -> Vec<Call> {
-        self.table.borrow().get("api").into_iter().flatten().map(|node| node.call).collect()
+        self.table
+            .borrow()
+            .get("api")
+            .into_iter()
+            .flat_map(|fleet| &fleet.nodes)
+            .map(|node| node.call)
+            .collect()
     }
 
     async fn order(&self, wish: Wish) -> Outcome {
@@ -243,7 +250,7 @@ async fn the_fewest_nodes_come_up_and_say_why() {
     let mut rig = Rig::start(Arc::default(), 2, 4, false);
     rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
     let told = rig.told();
-    assert!(told.contains("scale: 0 nodes there, and `min` is 2"), "{told}");
+    assert!(told.contains("scale: api: 0 nodes there, and `min` is 2"), "{told}");
     assert_eq!(rig.engine.log(), ["start u1", "start u2"]);
 }
 

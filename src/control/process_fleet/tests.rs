@@ -101,7 +101,7 @@ async fn lines_without_an_end_and_many_lines_are_bounded() {
 
 #[tokio::test]
 async fn a_process_may_have_the_huge_pages_that_the_balancer_refuses() {
-    memory::refuse_huge_pages();
+    crate::shared::memory::refuse_huge_pages();
     let own = std::fs::read_to_string("/proc/self/status").unwrap();
     if !own.contains("THP_enabled:\t0") {
         // A kernel without huge pages refuses none.

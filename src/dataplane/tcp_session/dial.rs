@@ -94,12 +94,12 @@ impl Session {
         queue: &Rc<LocalQueue>,
         attempts: &mut Attempts<'_>,
     ) -> Result<(u16, InFlight), End> {
-        let mut waiting = queue.enter().map_err(|_| End::Fault(Fault::QueueFull))?;
+        let mut waiting = queue.enter().map_err(End::Fault)?;
         // One may have become free between the look and the entry.
-        backend.settle(|| self.worker().draw());
+        self.worker().settle(queue);
         let entered_us = self.account.elapsed_us();
         // However often it waits, it waits for as long as one.
-        let timeout = to_ms(queue.shared.settings().timeout);
+        let timeout = to_ms(waiting.patience());
         let due = *attempts.queue_due.get_or_insert(self.timer.now() + timeout);
         self.timer.set_at(due);
         let waited = std::future::poll_fn(|cx| {
@@ -110,7 +110,7 @@ impl Session {
                 return Poll::Ready(Err(End::ClientGone));
             }
             if self.timer.now() >= due {
-                return Poll::Ready(Err(End::Fault(Fault::QueueTimeout)));
+                return Poll::Ready(Err(End::Fault(waiting.too_late())));
             }
             Poll::Pending
         })

@@ -81,7 +81,7 @@ fn listener(listener: &Listener) -> Value {
         "protocol": listener.protocol.name(),
         "backend": match &listener.protocol {
             Protocol::Http => None,
-            Protocol::Tcp(backend) => Some(&**backend),
+            Protocol::Tcp(backend) | Protocol::Udp(backend) => Some(&**backend),
         },
         "max_connections": listener.max_connections.map_or(0, usize::from),
     })
@@ -106,6 +106,7 @@ fn timeouts(timeouts: &Timeouts) -> Value {
         "response_head": duration(timeouts.response_head),
         "body": duration(timeouts.body),
         "tunnel_idle": duration(timeouts.tunnel_idle),
+        "udp_idle": duration(timeouts.udp_idle),
     })
 }
 
