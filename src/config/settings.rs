@@ -19,10 +19,12 @@ use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::health::Patience;
 use crate::logic::limits::{MessageLimits, Timeouts, UDP_SESSIONS_DEFAULT};
 use crate::logic::outlier::Policy;
+use crate::logic::proxy_protocol;
 use crate::logic::queue::QueueSettings;
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
 use crate::logic::scale::ScaleSettings;
+use crate::logic::tls::names::NameTable;
 
 /// The whole configuration, finished.
 #[derive(Debug, Clone)]
@@ -114,6 +116,8 @@ pub struct Listener {
     pub max_connections: Option<NonZeroUsize>,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// Do connections of trusted proxies begin with a PROXY header?
+    pub expects_proxy_header: bool,
 }
 
 /// `protocol:` of a listener.
@@ -123,6 +127,8 @@ pub enum Protocol {
     Http,
     /// Whatever runs over TCP: every connection goes to a node of the backend with this name.
     Tcp(Arc<str>),
+    /// TLS over TCP: the name that a connection asks for leads to a backend.
+    TlsByName(Arc<NameTable<Arc<str>>>),
     /// Datagrams: every client has a session with a node of the backend with this name.
     Udp(Arc<str>),
 }
@@ -143,7 +149,7 @@ impl Protocol {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http => "http",
-            Self::Tcp(_) => "tcp",
+            Self::Tcp(_) | Self::TlsByName(_) => "tcp",
             Self::Udp(_) => "udp",
         }
     }
@@ -192,6 +198,8 @@ pub struct BackendSettings {
     pub queue: QueueSettings,
     /// Between which bounds the servers' limits are found out; `None` where they are not.
     pub adaptive: Option<AdaptiveSettings>,
+    /// In which version nodes are told whose connection it is; `None` where they are not.
+    pub proxy_header: Option<proxy_protocol::Version>,
     /// What starts and stops its nodes.
     pub fleet: Option<Arc<FleetSettings>>,
     /// Requests that a node of the fleet may have in flight; `None` is no limit.
@@ -215,6 +223,7 @@ impl BackendSettings {
             retry: RetryPolicy::OFF,
             queue: QueueSettings::default(),
             adaptive: None,
+            proxy_header: None,
             fleet: None,
             fleet_in_flight_max: None,
             scale: ScaleSettings::default(),
@@ -244,6 +253,8 @@ pub struct HealthSettings {
     pub expect_body: Option<Box<str>>,
     /// Where the node says how busy its CPU is; see [`crate::logic::health::cpu_reading`].
     pub agent: Option<Box<str>>,
+    /// The PROXY header that the node expects before a request, if it does.
+    pub proxy_header: Option<proxy_protocol::Version>,
 }
 
 /// What `health: {}` asks for.
@@ -258,6 +269,7 @@ impl Default for HealthSettings {
             expect: vec![(200, 399)],
             expect_body: None,
             agent: None,
+            proxy_header: None,
         }
     }
 }

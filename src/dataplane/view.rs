@@ -16,6 +16,7 @@ use crate::logic::balance::{Ask, Balancer, Nodes, Strategy};
 use crate::logic::fault::Fault;
 use crate::logic::latency::Reading;
 use crate::logic::message::RequestHead;
+use crate::logic::proxy_protocol::Version;
 use crate::logic::retry::{RetryBudget, RetryPolicy};
 use crate::logic::route::{BackendIndex, RouteIndex};
 use crate::shared::clock;
@@ -77,6 +78,15 @@ impl View {
 
     pub(crate) fn backend(&self, index: BackendIndex) -> &LocalBackend {
         &self.backends[usize::from(index.0)]
+    }
+
+    /// The backend of this name, looked for first where it was before.
+    pub(crate) fn find_backend(&self, name: &str, before: BackendIndex) -> Option<BackendIndex> {
+        let is_it = |backend: &LocalBackend| *backend.shared.name == *name;
+        if self.backends.get(usize::from(before.0)).is_some_and(is_it) {
+            return Some(before);
+        }
+        self.backends.iter().position(is_it).and_then(|at| u16::try_from(at).ok()).map(BackendIndex)
     }
 
     /// Backends whose requests may have to wait.
@@ -189,6 +199,11 @@ impl LocalBackend {
         let hashes = matches!(self.strategy, Strategy::IpHash | Strategy::ConsistentHash);
         let head = RequestHead { method: b"", authority: b"", target: b"", fields: &[] };
         Tie { key: hashes.then(|| HashKey::ClientIp.of(&head, || client)).flatten(), ..Tie::default() }
+    }
+
+    /// In which version its nodes are told whose connection it is.
+    pub(crate) fn proxy_header(&self) -> Option<Version> {
+        self.shared.proxy_header
     }
 
     pub(crate) fn retry(&self) -> &RetryPolicy {

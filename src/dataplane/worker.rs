@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,16 +13,18 @@ use crossbeam_channel::Sender;
 use crossbeam_utils::CachePadded;
 
 use super::access::LogSink;
+use super::buffers::Buf;
 use super::driver::{Choice, Driver, Wanted};
-use super::http_session::Arrival;
+use super::http_session::{Arrival, Begun};
 use super::parking::Parking;
 use super::queue::{LocalQueue, Queues};
 use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
 use super::view::{LocalBackend, View};
-use super::{buffers, listener, splice, tcp_session, udp_session};
+use super::{buffers, listener, proxied, splice, tcp_session, udp_session};
 use crate::logic::limits::HEAD_BYTES_CEILING;
+use crate::logic::proxy_protocol::Ends;
 use crate::shared::log_channel::LogSender;
 use crate::shared::mailbox::{Command, Inbox, Mailbox};
 use crate::shared::report::Report;
@@ -131,11 +134,10 @@ async fn live(assignment: Assignment, choice: Choice) {
         worker.listening.set(worker.listening.get() + 1);
         let accepting = Rc::clone(&worker);
         monoio::spawn(async move {
-            let _ = match accepting.view().snapshot.protocol(listener) {
-                Protocol::Udp(_) => udp_session::run(Rc::clone(&accepting), socket, listener).await,
-                Protocol::Http | Protocol::Tcp(_) => {
-                    listener::run(Rc::clone(&accepting), socket, listener).await
-                }
+            let takes_datagrams = matches!(accepting.view().snapshot.protocol(listener), Protocol::Udp(_));
+            let _ = match takes_datagrams {
+                true => udp_session::run(Rc::clone(&accepting), socket, listener).await,
+                false => listener::run(Rc::clone(&accepting), socket, listener).await,
             };
             accepting.listening.set(accepting.listening.get() - 1);
         });
@@ -372,9 +374,23 @@ impl Worker {
         let admission = Admission::new(self, listener);
         // No descriptor is left for the runtime to watch it with: the connection closes.
         let Ok(socket) = Socket::new(socket) else { return };
-        match self.view().snapshot.protocol(listener) {
-            Protocol::Http => Arrival { socket, admission, begun: None }.start(),
-            Protocol::Tcp(backend) => tcp_session::start(socket, admission, backend),
+        let view = self.view();
+        let trusted = || socket.peer_address().is_some_and(|peer| view.snapshot.trusts(peer.ip()));
+        if view.snapshot.expects_proxy_header(listener) && trusted() {
+            return proxied::start(socket, admission);
+        }
+        self.begin(socket, admission, None);
+    }
+
+    /// Serves a connection whose client is known. `first`: what it has sent already.
+    pub(crate) fn begin(self: &Rc<Self>, socket: Socket, admission: Admission, first: Option<Buf>) {
+        match self.view().snapshot.protocol(admission.listener) {
+            Protocol::Http => {
+                let since = self.timers.now();
+                let begun = first.map(|buf| Begun { bytes: buf.filled().into(), since });
+                Arrival { socket, admission, begun }.start();
+            }
+            Protocol::Tcp(_) | Protocol::TlsByName(_) => tcp_session::start(socket, admission, first),
             // Nothing is accepted there.
             Protocol::Udp(_) => {}
         }
@@ -521,12 +537,28 @@ impl Drop for Place<'_> {
 pub(crate) struct Admission {
     pub(crate) worker: Rc<Worker>,
     pub(crate) listener: u16,
+    /// Whose connection it is, as a trusted proxy says.
+    pub(crate) said: Option<Box<Ends>>,
 }
 
 impl Admission {
     fn new(worker: &Rc<Worker>, listener: u16) -> Self {
         worker.stats.opened(listener);
-        Self { worker: Rc::clone(worker), listener }
+        Self { worker: Rc::clone(worker), listener, said: None }
+    }
+
+    /// The client's address; `None` on a unix socket.
+    pub(crate) fn client_address(&self, socket: &Socket) -> Option<SocketAddr> {
+        match &self.said {
+            Some(ends) => Some(ends.source),
+            None => socket.peer_address(),
+        }
+    }
+
+    /// Both ends as the client sees them.
+    pub(crate) fn ends(&self, socket: &Socket) -> Option<Ends> {
+        let seen = || Some(Ends { source: socket.peer_address()?, destination: socket.local_address()? });
+        self.said.as_deref().copied().or_else(seen)
     }
 }
 

@@ -43,6 +43,10 @@ faults! {
     BadRequest => 400, "bad_request", Client, "The request is malformed or ambiguous, and was not forwarded.";
     /// `Host` is missing, repeated or invalid (RFC 9112, 3.2).
     BadHost => 400, "bad_host", Client, "The request needs exactly one valid Host.";
+    /// A trusted proxy's connection does not begin with a PROXY header, though its listener is told that it does.
+    BadProxyHeader => 400, "bad_proxy_header", Operator, "The connection does not begin with a valid PROXY header, which this listener expects of trusted proxies.";
+    /// A connection to a listener that goes by names does not begin with a TLS ClientHello, and there is no default.
+    BadHello => 400, "bad_hello", Client, "The connection does not begin with a valid TLS ClientHello.";
     /// The body's chunked coding is broken.
     BadBody => 400, "bad_body", Client, "The request's body is malformed.";
     /// The path has an encoding that routes could be slipped past with.

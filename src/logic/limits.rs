@@ -26,6 +26,16 @@ pub const INTERIM_RESPONSES_MAX: u32 = 16;
 /// Empty lines before a request line that are forgiven (RFC 9112, 2.2 asks for at least one).
 pub const LEADING_EMPTY_LINES_MAX: usize = 4;
 
+/// Bytes of a PROXY header, its TLVs included: what a certificate's name or a cloud's endpoint needs, many times over.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * KIB;
+/// Bytes of a TLS ClientHello with the heads of its records, from the first to the last: a full record. What browsers send
+/// with a post-quantum key share is below 3 KiB.
+pub const HELLO_BYTES_MAX: usize = 16 * KIB;
+/// Protocols that a ClientHello may offer (RFC 7301).
+pub const HELLO_PROTOCOLS_MAX: usize = 64;
+/// Entries of `tls_routes` of one listener.
+pub const TLS_ROUTES_MAX: usize = 1024;
+
 /// Worker threads: more than any machine has cores.
 pub const WORKERS_MAX: usize = 1024;
 /// Listeners in one configuration.
@@ -378,6 +388,7 @@ pub const STICKY_SECRET_BYTES_MIN: usize = 16;
 pub const COOKIE_NAME_BYTES_MAX: usize = 64;
 
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
+const _: () = assert!(HELLO_BYTES_MAX < MEDIUM_BUFFER_BYTES && PROXY_HEADER_BYTES_MAX < MEDIUM_BUFFER_BYTES);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());
 const _: () = assert!(SESSION_BATCH_MAX <= DATAGRAM_BATCH_MAX);

@@ -41,7 +41,9 @@ impl Transport {
     fn of(protocol: &settings::Protocol) -> Self {
         match protocol {
             settings::Protocol::Udp(_) => Self::Datagrams,
-            settings::Protocol::Http | settings::Protocol::Tcp(_) => Self::Stream,
+            settings::Protocol::Http | settings::Protocol::Tcp(_) | settings::Protocol::TlsByName(_) => {
+                Self::Stream
+            }
         }
     }
 }

@@ -21,8 +21,10 @@ use crate::logic::balance::sticky::Sticky;
 use crate::logic::balance::table::HashTable;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::proxy_protocol;
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{BackendIndex, RouteTable};
+use crate::logic::tls::names::NameTable;
 
 /// Everything that a worker needs to serve a request.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<str>>,
     /// What is spoken at each listener, by `ListenerIndex`; http where there is no entry.
     pub protocols: Vec<Protocol>,
+    /// Whether connections of trusted proxies begin with a PROXY header, by `ListenerIndex`; not where there is no entry.
+    pub expect_proxy_header: Vec<bool>,
     /// The routes.
     pub routes: Arc<RouteTable>,
     /// What limits each route, by `RouteIndex`; `None` for one without limits.
@@ -52,20 +56,27 @@ pub struct Snapshot {
 }
 
 /// What is spoken at a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1.
     Http,
     /// Bytes for a node of this backend; `None` while there is no backend of the name that the listener gives.
     Tcp(Option<BackendIndex>),
+    /// TLS whose names lead to backends; `None` as for [`Protocol::Tcp`].
+    TlsByName(Arc<NameTable<Option<BackendIndex>>>),
     /// Datagrams, in sessions by client; `None` as for tcp.
     Udp(Option<BackendIndex>),
 }
 
 impl Snapshot {
     /// What is spoken at this listener.
-    pub fn protocol(&self, listener: u16) -> Protocol {
-        self.protocols.get(usize::from(listener)).copied().unwrap_or(Protocol::Http)
+    pub fn protocol(&self, listener: u16) -> &Protocol {
+        self.protocols.get(usize::from(listener)).unwrap_or(&Protocol::Http)
+    }
+
+    /// Do connections of trusted proxies begin with a PROXY header at this listener?
+    pub fn expects_proxy_header(&self, listener: u16) -> bool {
+        self.expect_proxy_header.get(usize::from(listener)).copied().unwrap_or(false)
     }
 
     /// Is this peer one whose X-Forwarded-* are believed?
@@ -126,6 +137,8 @@ pub struct Backend {
     pub scaling: Option<Scaling>,
     /// Between which bounds the nodes' limits are found out; `None` where they are not.
     pub adaptive: Option<AdaptiveSettings>,
+    /// In which version nodes are told whose connection it is; `None` where they are not.
+    pub proxy_header: Option<proxy_protocol::Version>,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
 }
@@ -231,6 +244,7 @@ mod plain {
                 access_log: None,
                 listeners: Vec::new(),
                 protocols: Vec::new(),
+                expect_proxy_header: Vec::new(),
                 routes: Arc::default(),
                 gates: Vec::new(),
                 backends,
@@ -250,6 +264,7 @@ mod plain {
                 queue: None,
                 scaling: None,
                 adaptive: None,
+                proxy_header: None,
                 nodes,
             }
         }

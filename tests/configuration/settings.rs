@@ -125,7 +125,7 @@ fn every_written_default_is_the_default() {
          limits: { head: 32KiB, headers: 100, uri: 8KiB, body: none }\n\
          timeouts: { client_head: 10s, client_idle: 60s, client_body: 30s, connect: 2s, response_head: 30s, body: 30s, tunnel_idle: 1h, udp_idle: 60s }\n\
          admin: { bind: 127.0.0.1:9900, writable: true, token_file: null }\n\
-         listeners: { web: { bind: \":8080\", protocol: http, max_connections: 0, accept_proxy_protocol: false } }\n\
+         listeners: { web: { bind: \":8080\", protocol: http, max_connections: 0, accept_proxy_protocol: false, tls_routes: [] } }\n\
          routes: [{ respond: { status: 200, body: \"\" }, max_in_flight: 0, timeouts: {} }]\n",
     );
     assert_eq!((written.limits, written.timeouts), (plain.limits, plain.timeouts));

@@ -17,6 +17,7 @@ use crate::config::{closest, quoted};
 use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
 use crate::logic::limits::{BACKENDS_MAX, NODES_MAX, STICKY_SECRET_BYTES_MIN};
+use crate::logic::proxy_protocol::Version;
 use crate::logic::route::BackendIndex;
 
 /// The backends of a file, those that routes carry too.
@@ -34,6 +35,8 @@ struct Known {
     used: bool,
     /// A server that speaks no HTTP, with its place.
     not_http: Option<(Scheme, Range<usize>)>,
+    /// Where `send_proxy_protocol` stands.
+    proxy_header: Option<Range<usize>>,
     /// A server that takes no datagrams, with its place.
     not_udp: Option<Range<usize>>,
 }
@@ -121,19 +124,24 @@ impl Backends {
         let index = self.finished.len();
         let (servers, not_http, not_udp) = servers(&name, keys, place, notes);
         self.by_name.insert(Arc::clone(&name), index);
-        self.known.push(Known { name: place.key_span(), used: false, not_http, not_udp });
+        let sends = place.key("send_proxy_protocol");
+        let proxy_header = keys.send_proxy_protocol.map(version);
+        let proxy_place = proxy_header.map(|_| sends.key_span());
+        let name_span = place.key_span();
+        self.known.push(Known { name: name_span, used: false, not_http, proxy_header: proxy_place, not_udp });
         self.finished.push(BackendSettings {
             name,
             strategy: strategy(keys.strategy),
             affinity: affinity(keys, place, notes),
             servers,
-            health: keys.health.map(|raw| health::probes(raw, &place.key("health"), notes)),
+            health: keys.health.map(|raw| health::probes(raw, proxy_header, &place.key("health"), notes)),
             outlier: keys.outlier.map(health::ejection),
             slow_start: keys.slow_start.map_or(Duration::ZERO, |span| span.0),
             panic_threshold: keys.panic_threshold.map_or(PANIC_THRESHOLD_DEFAULT, |share| share.0),
             retry: limits::retry(keys.retry),
             queue: limits::queue(keys.queue),
             adaptive: limits::adaptive(keys, place, notes),
+            proxy_header,
             fleet: fleet::fleet(keys, place, notes),
             fleet_in_flight_max: fleet::in_flight_max(keys),
             scale: fleet::scale(keys, place, notes),
@@ -148,6 +156,7 @@ impl Backends {
     }
 
     fn use_http(&mut self, index: usize, notes: &mut Notes) {
+        self.refuse_proxy_header(index, notes);
         let known = &mut self.known[index];
         known.used = true;
         // Said once, however many routes there are.
@@ -156,6 +165,15 @@ impl Backends {
             notes.problem(Problem::error(span, format!("a route leads to this `{name}://` server")).help(
                 format!("routes need `http://` servers; a `protocol: {name}` listener takes this one"),
             ));
+        }
+    }
+
+    /// A backend of `http` routes keeps its connections for every client.
+    fn refuse_proxy_header(&mut self, index: usize, notes: &mut Notes) {
+        if let Some(span) = self.known[index].proxy_header.take() {
+            let message = "a route leads here, and its connections to nodes are shared by clients";
+            let help = "remove it: nodes that speak HTTP learn of the client by `x-forwarded-for`";
+            notes.problem(Problem::error(span, message).help(help));
         }
     }
 
@@ -245,6 +263,13 @@ fn servers(
         notes.error(&list, format!("there are more than {NODES_MAX} servers"), "split the backend");
     }
     (servers, not_http, not_udp)
+}
+
+fn version(header: raw::ProxyHeader) -> Version {
+    match header {
+        raw::ProxyHeader::V1 => Version::V1,
+        raw::ProxyHeader::V2 => Version::V2,
+    }
 }
 
 fn strategy(strategy: Option<raw::Strategy>) -> Strategy {

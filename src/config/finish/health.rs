@@ -7,8 +7,14 @@ use crate::config::raw;
 use crate::config::settings::HealthSettings;
 use crate::logic::health::Patience;
 use crate::logic::outlier::Policy;
+use crate::logic::proxy_protocol::Version;
 
-pub(super) fn probes(raw: &raw::Health, place: &Place<'_>, notes: &mut Notes) -> HealthSettings {
+pub(super) fn probes(
+    raw: &raw::Health,
+    proxy_header: Option<Version>,
+    place: &Place<'_>,
+    notes: &mut Notes,
+) -> HealthSettings {
     if raw.path.is_some() && raw.send.is_some() {
         let help = "keep `path` for http nodes, or `send` for udp nodes";
         notes.error(&place.key("send"), "a probe asks by GET or by a datagram, not by both", help);
@@ -36,6 +42,7 @@ pub(super) fn probes(raw: &raw::Health, place: &Place<'_>, notes: &mut Notes) ->
         expect: raw.expect.as_ref().map_or(defaults.expect, |statuses| statuses.0.clone()),
         expect_body: raw.expect_body.as_deref().map(Into::into),
         agent: raw.agent.as_ref().map(|path| path.0.clone()),
+        proxy_header,
     }
 }
 

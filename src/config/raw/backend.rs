@@ -42,6 +42,8 @@ macro_rules! with_backend_keys {
             pub(in crate::config) queue: Option<Queue>,
             /// Finds out how many requests each server can have in flight, below its `max_connections`. Without it: no.
             pub(in crate::config) adaptive_limit: Option<AdaptiveLimit>,
+            /// Tells nodes whose connection it is, by a PROXY header of this version before its first byte. For `tcp` listeners; nodes that speak HTTP learn it from `x-forwarded-for`.
+            pub(in crate::config) send_proxy_protocol: Option<ProxyHeader>,
             /// Below this share of nodes that pass, all are used; `0%` never.
             #[schemars(extend("default" = "50%", "x-max" = "100%"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
@@ -74,6 +76,7 @@ macro_rules! with_backend_keys {
                     retry: self.retry.as_ref(),
                     queue: self.queue.as_ref(),
                     adaptive_limit: self.adaptive_limit.as_ref(),
+                    send_proxy_protocol: self.send_proxy_protocol,
                 }
             }
         }
@@ -99,6 +102,7 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) retry: Option<&'a Retry>,
     pub(in crate::config) queue: Option<&'a Queue>,
     pub(in crate::config) adaptive_limit: Option<&'a AdaptiveLimit>,
+    pub(in crate::config) send_proxy_protocol: Option<ProxyHeader>,
 }
 
 with_backend_keys! {
@@ -121,6 +125,14 @@ pub(in crate::config) enum Strategy {
     Compute,
     First,
     Prequal,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum ProxyHeader {
+    V1,
+    V2,
 }
 
 /// One server.

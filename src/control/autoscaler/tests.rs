@@ -182,6 +182,7 @@ impl Rig {
             routes: Arc::clone(&before.routes),
             listeners: Vec::new(),
             protocols: Vec::new(),
+            expect_proxy_header: Vec::new(),
             gates: Vec::new(),
             trusted_proxies: Vec::new(),
             ..*before

@@ -40,6 +40,7 @@ pub(super) fn snapshot(
             .map(|log| AccessLog { format: log.format, sample: log.sample }),
         listeners: settings.listeners.iter().map(|listener| Arc::clone(&listener.name)).collect(),
         protocols: settings.listeners.iter().map(|listener| protocol(listener, &backends)).collect(),
+        expect_proxy_header: settings.listeners.iter().map(|one| one.expects_proxy_header).collect(),
         routes: Arc::clone(&settings.routes),
         gates,
         backends,
@@ -54,6 +55,7 @@ fn protocol(listener: &Listener, backends: &[Arc<Backend>]) -> Protocol {
     match &listener.protocol {
         settings::Protocol::Http => Protocol::Http,
         settings::Protocol::Tcp(backend) => Protocol::Tcp(index(backend)),
+        settings::Protocol::TlsByName(names) => Protocol::TlsByName(Arc::new(names.map(index))),
         settings::Protocol::Udp(backend) => Protocol::Udp(index(backend)),
     }
 }
@@ -78,6 +80,7 @@ pub(super) fn backend(
         queue,
         scaling,
         adaptive: settings.adaptive,
+        proxy_header: settings.proxy_header,
         nodes,
     }
 }

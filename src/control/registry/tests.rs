@@ -467,7 +467,6 @@ async fn a_node_that_joins_others_grows_and_the_first_ones_do_not() {
 }
 
 // ---- probes
-
 fn probed_as(path: Option<&str>) -> HealthSettings {
     HealthSettings {
         path: path.map(Into::into),

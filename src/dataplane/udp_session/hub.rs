@@ -408,7 +408,7 @@ impl Hub {
     fn backend<'a>(&self, view: &'a crate::dataplane::view::View) -> Option<&'a LocalBackend> {
         match view.snapshot.protocol(self.listener) {
             Protocol::Udp(backend) => backend.map(|index| view.backend(index)),
-            Protocol::Http | Protocol::Tcp(_) => None,
+            Protocol::Http | Protocol::Tcp(_) | Protocol::TlsByName(_) => None,
         }
     }
 

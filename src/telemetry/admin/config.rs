@@ -82,9 +82,19 @@ fn listener(listener: &Listener) -> Value {
         "backend": match &listener.protocol {
             Protocol::Http => None,
             Protocol::Tcp(backend) | Protocol::Udp(backend) => Some(&**backend),
+            Protocol::TlsByName(names) => names.default().map(|backend| &**backend),
         },
+        "tls_routes": match &listener.protocol {
+            Protocol::TlsByName(names) => names.routes().map(tls_route).collect(),
+            Protocol::Http | Protocol::Tcp(_) | Protocol::Udp(_) => Vec::new(),
+        },
+        "accept_proxy_protocol": listener.expects_proxy_header,
         "max_connections": listener.max_connections.map_or(0, usize::from),
     })
+}
+
+fn tls_route((name, alpn, backend): (&str, &[Box<str>], &Arc<str>)) -> Value {
+    json!({ "name": name, "alpn": alpn, "backend": &**backend })
 }
 
 /// Sizes in bytes.
