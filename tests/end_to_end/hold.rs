@@ -263,9 +263,8 @@ site_cases! { on;
             bed.open_gate();
             let traffic = Traffic::start(bed.rig.balancer.address(), 2);
             wait_for("a second node", || (bed.states().len() >= 2).then_some(()));
-            let events = bed.rig.json("/api/v1/events?kind=scale");
-            let fired = events.as_array().unwrap().iter().any(|event| event["rule"] == rule);
-            assert!(fired, "{events}");
+            let fired = |events: serde_json::Value| events.as_array().unwrap().iter().any(|event| event["rule"] == rule);
+            wait_for(rule, || fired(bed.rig.json("/api/v1/events?kind=scale")).then_some(()));
             assert_all_ok(&traffic.stop());
         }
     }

@@ -17,7 +17,19 @@ struct Server {
 
 impl Server {
     /// One that knows the name `who.test` as this address, and `many.test` as more of them than fit a datagram.
+    /// One that answers. Its port must be free for UDP and TCP alike, and other tests take ports meanwhile.
     fn start(who: &str) -> Self {
+        wait_for("a DNS server", || {
+            let mut server = Self::launch(who);
+            wait_for("an answer or an end", || {
+                let answers = !dig(server.address, &["who.test"]).is_empty();
+                (answers || server.process.try_wait().unwrap().is_some()).then_some(answers)
+            })
+            .then_some(server)
+        })
+    }
+
+    fn launch(who: &str) -> Self {
         let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let many = (1..=120).map(|host| format!("--host-record=many.test,10.9.8.{host}"));
         let process = Command::new("dnsmasq")
@@ -56,7 +68,7 @@ impl Drop for Server {
 fn dig(at: SocketAddr, arguments: &[&str]) -> Vec<String> {
     let output = Command::new("dig")
         .arg(format!("@{}", at.ip()))
-        .args(["-p", &at.port().to_string(), "+short", "+tries=1", "+time=5"])
+        .args(["-p", &at.port().to_string(), "+short", "+tries=1", "+time=2"])
         .args(arguments)
         .output()
         .expect("dig runs");

@@ -36,7 +36,10 @@ pub(super) fn read_control(control: &Control, length: usize) -> (usize, Option<L
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    let ip = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into();
+                    // One that came before its socket asked for such notes has only the address in its header.
+                    let ours =
+                        [info.ipi_spec_dst, info.ipi_addr].map(|ip| Ipv4Addr::from(u32::from_be(ip.s_addr)));
+                    let ip = if ours[0].is_unspecified() { ours[1] } else { ours[0] }.into();
                     // The way back is found by the address; to name the interface would forbid any other way.
                     local = Some(Local { ip, interface: 0 });
                 }

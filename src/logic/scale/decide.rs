@@ -8,6 +8,7 @@
 //! wait, the last second is enough. Shrinking looks at the largest need of the whole `down.window`, with more room than
 //! growing asks for: between the two nothing is done, and a steady load never makes the fleet go up and down.
 
+mod gust;
 mod need;
 
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub enum Reason {
     Queue,
     /// The load rises, and nodes take time to boot.
     Trend,
+    /// The load jumps now and then: room for the next time.
+    Gust,
     /// A request came for a backend without nodes.
     Wake,
     /// Nobody has used it for `idle`.
@@ -113,6 +116,7 @@ impl Reason {
             Self::P99 => "p99",
             Self::Queue => "queue",
             Self::Trend => "trend",
+            Self::Gust => "gust",
             Self::Wake => "wake",
             Self::Idle => "idle",
             Self::Spare => "spare",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FleetView, Reason};
+use super::{FleetView, Reason, gust};
 use crate::logic::limits::SCALE_TICK;
 use crate::logic::scale::ScaleSettings;
 use crate::logic::scale::window::{History, Sample};
@@ -38,6 +38,7 @@ pub(super) fn growing(history: &History, fleet: &FleetView, settings: &ScaleSett
     }
     let needs = [
         target.in_flight.map(|places| by_places(history, fleet, window, places, now)),
+        target.in_flight.and_then(|places| by_gusts(history, settings, places, now)),
         target.rps.and_then(|rps| by_rate(history, window, rps, now)),
         target.cpu.and_then(|share| by_cpu(history, window, share, now)),
         target.p99.and_then(|bound| by_p99(history, fleet, window, bound, now)),
@@ -67,10 +68,10 @@ pub(super) fn shrinking(
     if let Some(places) = target.in_flight {
         let load = peak(&|sample| Some(arriving(sample))).unwrap_or(0.0);
         let words = format!("at most {load:.1} requests in flight in the last {seconds} s");
-        needs.push(
-            need(whole(with_room(load, ROOM_DOWN) / places), Reason::Spare, words)
-                .input("peak_in_flight", load),
-        );
+        // Of what is kept for gusts a tenth more, so that it is not given away and asked for again.
+        let kept = by_gusts(history, settings, places / ROOM_RATE, now).map_or(0, |need| need.nodes);
+        let nodes = whole(with_room(load, ROOM_DOWN) / places).max(kept);
+        needs.push(need(nodes, Reason::Spare, words).input("peak_in_flight", load));
     }
     if let Some(rps) = target.rps {
         let rate = peak(&|sample| Some(sample.arrivals)).unwrap_or(0.0);
@@ -169,6 +170,19 @@ fn forecast(history: &History, fleet: &FleetView, window: Duration, steady: f64,
     // The mean of a window is what it was half a window ago.
     let lead = fleet.boot + SCALE_TICK + window / 2;
     steady + trend.slope * lead.as_secs_f64()
+}
+
+/// Room for the next gust, over what the load is between them.
+fn by_gusts(history: &History, settings: &ScaleSettings, places: f64, now: Duration) -> Option<Need> {
+    let size = gust::size(history, now, arriving);
+    if size <= 1.0 {
+        return None;
+    }
+    let mean = |window| history.mean(now, window, |sample| Some(arriving(sample)));
+    let between = mean(settings.up.window * 3)?.min(mean(settings.down.window)?);
+    let words =
+        format!("{between:.1} requests in flight, {size:.1} times as many in a gust, for {places:.0} a node");
+    Some(need(whole(between * size / places), Reason::Gust, words).input("gust", size))
 }
 
 fn by_rate(history: &History, window: Duration, rps: f64, now: Duration) -> Option<Need> {
