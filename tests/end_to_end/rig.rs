@@ -1,16 +1,15 @@
 //! One balancer of a test's own, and what it says of itself.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::PATIENCE;
 use crate::harness::balancer::{Balancer, Driver, Launch};
 use crate::harness::client::Client;
 use crate::harness::message::Message;
 use crate::harness::origin::Origin;
 use crate::harness::stage::{LISTENER, common};
+pub(crate) use crate::harness::wait_for;
 
 /// A running balancer.
 pub(crate) struct Rig {
@@ -56,19 +55,6 @@ pub(crate) fn limited(
         "{}{LISTENER}{settings}\n{route}\nbackends: {{ node: {{ {keys}, servers: [{servers}] }} }}\n",
         common(driver)
     )
-}
-
-/// Waits until `condition` gives something; fails the test, saying `what`, where it never does.
-#[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 impl Rig {

@@ -12,6 +12,7 @@ use crate::harness::balancer::{Balancer, Driver, Launch};
 use crate::harness::client::Client;
 use crate::harness::message::Message;
 use crate::harness::stage::{LISTENER, common};
+pub(crate) use crate::harness::wait_for;
 use crate::rig::Rig;
 use crate::traffic::Traffic;
 
@@ -63,19 +64,6 @@ pub(crate) fn config(name: &str, docker: &str, scale: &str) -> String {
          docker: {{ {image}stop_grace: 5s, {docker} }}\n    scale: {{ {scale} }}\n",
         common(driver)
     )
-}
-
-/// Waits until `condition` gives something.
-#[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 impl Yard {

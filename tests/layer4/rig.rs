@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::harness::PATIENCE;
 use crate::harness::balancer::{Balancer, Driver};
+pub(crate) use crate::harness::wait_for;
 
 /// A running balancer.
 pub(crate) struct Rig {
@@ -155,17 +155,4 @@ pub(crate) fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("the stream ends without a reset");
     bytes
-}
-
-/// Waits until `condition` gives something; fails the test, saying `what`, where it never does.
-#[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
