@@ -29,27 +29,17 @@ main() {
 core() {
     without_services need nginx nginx haproxy haproxy wrk wrk python3 python3
     if [[ " $* " != *" --peers-only "* && " $* " != *" --plimsoll "* && " $* " != *" --help "* ]]; then
-        need cc build-essential
-        need_rust
-        needs_met
-        cargo build --locked --release --bin plimsoll
+        release --bin plimsoll
     fi
-    needs_met
-    ulimit -n "$(ulimit -Hn)"
-    exec python3 bench/scenarios/core.py "$@"
+    measure_with bench/scenarios/core.py "$@"
 }
 
 balance() {
     without_services need nginx nginx haproxy haproxy wrk wrk python3 python3
     if [[ " $* " != *" --help "* ]]; then
-        need cc build-essential
-        need_rust
-        needs_met
-        cargo build --locked --release --workspace
+        release --workspace
     fi
-    needs_met
-    ulimit -n "$(ulimit -Hn)"
-    exec python3 bench/scenarios/balance.py "$@"
+    measure_with bench/scenarios/balance.py "$@"
 }
 
 l4() {
@@ -57,14 +47,9 @@ l4() {
     # A module of nginx's has no program to look for.
     [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || without_services need ngx_stream_module libnginx-mod-stream
     if [[ " $* " != *" --help "* && " $* " != *" --plimsoll "* ]]; then
-        need cc build-essential
-        need_rust
-        needs_met
-        cargo build --locked --release --workspace
+        release --workspace
     fi
-    needs_met
-    ulimit -n "$(ulimit -Hn)"
-    exec python3 bench/scenarios/l4.py "$@"
+    measure_with bench/scenarios/l4.py "$@"
 }
 
 fleet() {
@@ -87,6 +72,21 @@ micro() {
     needs_met
     cargo bench --locked --bench micro -- "$@"
     cargo bench --locked --bench instructions -- "$@"
+}
+
+# Builds what is measured, with what that needs.
+release() {
+    need cc build-essential
+    need_rust
+    needs_met
+    cargo build --locked --release "$@"
+}
+
+# The last step: the script takes the place of this one.
+measure_with() {
+    needs_met
+    ulimit -n "$(ulimit -Hn)"
+    exec python3 "$@"
 }
 
 main "$@"

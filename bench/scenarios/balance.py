@@ -5,24 +5,20 @@ Runs of different scenarios on one day are kept together, so that a long run can
 """
 
 import argparse
-import json
 import os
-import platform
-import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 from balancing import plots
 from balancing.cost import Cost
 from balancing.figures import outcomes
-from balancing.lane import Ground, raise_fd_limit
+from balancing.lane import Ground
 from balancing.worlds import WORLDS
 from process_tree import machine_busy_ns
+from records import add_flags, facts, keep, raise_fd_limit, recall, said
 from summary import table
 
-ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = [*WORLDS, Cost()]
 
 
@@ -34,15 +30,12 @@ def main():
         for scenario in SCENARIOS:
             if scenario.name in options.only:
                 kept["results"][scenario.name] = merged(kept["results"].get(scenario.name, []), number, measure(scenario, number, options))
-    kept["facts"][",".join(options.only)] = facts()
+    kept["facts"][",".join(options.only)] = facts("balance", versions=[said("nginx", "-v"), said("haproxy", "-v")])
     text = report(kept)
     print(text)
     if options.save:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        (options.folder / "raw.json").write_text(json.dumps(kept, indent=None, separators=(",", ":")) + "\n")
-        (options.folder / "summary.md").write_text(text)
+        keep(options.folder, kept, text, separators=(",", ":"))
         plots.draw(options.folder, kept["results"])
-        print("kept in", options.folder)
     missed = [figure for figure, value in outcomes(kept["results"]) if not figure.reached(value)]
     return 1 if options.gate and missed else 0
 
@@ -54,22 +47,14 @@ def flags():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--first-round", type=int, default=0, help="number of the first: adds rounds to those that are kept")
     parser.add_argument("--seconds", type=int, default=15, help="length of the loads with a slow node or equal ones")
-    parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll", type=Path, help="the binary")
     parser.add_argument("--proxy-core", type=int, default=0, help="of the cost scenario alone: the others use all")
     parser.add_argument("--client-core", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=ROOT / f"bench/results/{time.strftime('%Y-%m-%d')}-balance")
-    parser.add_argument("--no-save", dest="save", action="store_false", help="keep nothing")
-    parser.add_argument("--gate", action="store_true", help="exit 1 where a figure is missed")
+    add_flags(parser, "balance")
     options = parser.parse_args()
     options.only = options.only.split(",")
     if unknown := set(options.only) - set(names):
         parser.error(f"no scenario {', '.join(sorted(unknown))}")
     return options
-
-
-def recall(folder):
-    path = folder / "raw.json"
-    return json.loads(path.read_text()) if path.exists() else {"facts": {}, "results": {}}
 
 
 def merged(old, number, new):
@@ -111,18 +96,6 @@ def scenario_table(scenario, samples):
     return [*table(["balancer", *(title for title, _, _ in scenario.columns)], rows), "", tail]
 
 
-def facts():
-    """What somebody needs to judge or repeat the run."""
-    cpu = next(line for line in open("/proc/cpuinfo") if line.startswith("model name")).split(":", 1)[1].strip()
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M"),
-        "commit": said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
-        "command": "scripts/bench.sh balance " + " ".join(sys.argv[1:]),
-        "machine": f"{os.cpu_count()} cores of {cpu}, Linux {platform.release()}",
-        "versions": [said("nginx", "-v"), said("haproxy", "-v")],
-    }
-
-
 def prose(all_facts):
     last = list(all_facts.values())[-1]
     lines = [f"On {last['machine']}; {'; '.join(last['versions'])}.", ""]
@@ -134,12 +107,6 @@ def prose(all_facts):
         "schedule of arrivals (`loadgen`, open loop, latency from the intended send). Nodes are `loadgen node`s that serve four "
         "requests at once; further ones wait there.",
     ]
-
-
-def said(*command):
-    """The first line that a program says of itself."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return next(iter((done.stdout + done.stderr).splitlines()), "").strip()
 
 
 sys.exit(main())

@@ -7,10 +7,10 @@ MIB = 1024 * 1024
 
 
 class Ratio:
-    """plimsoll over the better peer of the same round; the median over the rounds."""
+    """plimsoll over the best of `peers` in the same round; the median over the rounds."""
 
-    def __init__(self, scenario, key, title, at_most=None, at_least=None):
-        self.scenario, self.key, self.title = scenario, key, title
+    def __init__(self, scenario, key, title, at_most=None, at_least=None, peers=PEERS):
+        self.scenario, self.key, self.title, self.peers = scenario, key, title, peers
         self.at_most, self.at_least = at_most, at_least
 
     def measure(self, samples):
@@ -18,7 +18,7 @@ class Ratio:
         ratios = []
         for round_number in sorted({sample["round"] for sample in samples}):
             values = {s["proxy"]: s[self.key] for s in samples if s["round"] == round_number}
-            peers = [values[peer] for peer in PEERS if peer in values]
+            peers = [values[peer] for peer in self.peers if peer in values]
             if "plimsoll" in values and peers:
                 ratios.append(values["plimsoll"] / better(peers))
         return median(ratios) if ratios else None
@@ -36,7 +36,7 @@ class Ratio:
 class Own:
     """A value of plimsoll itself; the worst over the rounds."""
 
-    def __init__(self, scenario, key, title, at_most, unit, scale=1):
+    def __init__(self, scenario, key, title, at_most, unit="", scale=1):
         self.scenario, self.key, self.title = scenario, key, title
         self.at_most, self.unit, self.scale = at_most, unit, scale
 
@@ -45,7 +45,7 @@ class Own:
         return max(values) if values else None
 
     def target(self):
-        return f"at most {self.at_most} {self.unit}"
+        return f"at most {self.at_most} {self.unit}".rstrip()
 
     def reached(self, value):
         return value <= self.at_most
@@ -94,9 +94,9 @@ FIGURES = [
 ]
 
 
-def outcomes(results):
+def outcomes(results, figures=tuple(FIGURES)):
     """`(figure, value)` of every figure whose scenario ran; `results` maps scenarios to samples."""
-    for figure in FIGURES:
+    for figure in figures:
         samples = results.get(figure.scenario, [])
         value = figure.measure(samples)
         if value is not None:

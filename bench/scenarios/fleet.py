@@ -5,20 +5,14 @@ Scenarios that run on one day are kept together, so that each can be run by itse
 """
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import sys
-import time
-from pathlib import Path
 
-from balancing.lane import Ground, raise_fd_limit
+from balancing.lane import Ground
+from records import add_flags, facts, keep, raise_fd_limit, recall, said
 from scaling import plots
 from scaling.worlds import WORLDS
 from summary import table
 
-ROOT = Path(__file__).resolve().parents[2]
 # Scenario, key, words, whether it is reached.
 FIGURES = [
     ("step", "failed", "ten-fold step and back: failed requests", "0", lambda value: value == 0),
@@ -37,8 +31,7 @@ FIGURES = [
 def main():
     options = flags()
     raise_fd_limit()
-    path = options.folder / "raw.json"
-    kept = json.loads(path.read_text()) if path.exists() else {"facts": {}, "results": {}}
+    kept = recall(options.folder)
     for world in WORLDS:
         if world.name not in options.only:
             continue
@@ -46,16 +39,13 @@ def main():
         with Ground(options.plimsoll) as ground:
             for sample in world.run(ground):
                 kept["results"][world.name] = sample
-                kept["facts"][world.name] = facts()
+                kept["facts"][world.name] = facts("fleet", engine=said("docker", "version", "--format", "Docker {{.Server.Version}}"))
     rows = list(outcomes(kept["results"]))
     text = "\n".join(["# fleet", "", *prose(kept["facts"]), "", *table(["figure", "target", "measured", ""], rows), ""])
     print(text)
     if options.save:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(kept, separators=(",", ":")) + "\n")
-        (options.folder / "summary.md").write_text(text)
+        keep(options.folder, kept, text, separators=(",", ":"))
         plots.draw(options.folder, kept["results"])
-        print("kept in", options.folder)
     return 1 if options.gate and any(row[3] == "MISSED" for row in rows) else 0
 
 
@@ -63,10 +53,7 @@ def flags():
     names = [world.name for world in WORLDS]
     parser = argparse.ArgumentParser(prog="scripts/bench.sh fleet", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(names), help=f"scenarios, of {','.join(names)}")
-    parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll", type=Path, help="the binary")
-    parser.add_argument("--folder", type=Path, default=ROOT / f"bench/results/{time.strftime('%Y-%m-%d')}-fleet")
-    parser.add_argument("--no-save", dest="save", action="store_false", help="keep nothing")
-    parser.add_argument("--gate", action="store_true", help="exit 1 where a figure is missed")
+    add_flags(parser, "fleet")
     options = parser.parse_args()
     options.only = options.only.split(",")
     if unknown := set(options.only) - set(names):
@@ -84,27 +71,10 @@ def outcomes(results):
         yield [words, target, shown, verdict]
 
 
-def facts():
-    cpu = next(line for line in open("/proc/cpuinfo") if line.startswith("model name")).split(":", 1)[1].strip()
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M"),
-        "commit": said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
-        "command": "scripts/bench.sh fleet " + " ".join(sys.argv[1:]),
-        "machine": f"{os.cpu_count()} cores of {cpu}, Linux {platform.release()}",
-        "engine": said("docker", "version", "--format", "Docker {{.Server.Version}}"),
-    }
-
-
 def prose(all_facts):
     last = list(all_facts.values())[-1]
     lines = [f"On {last['machine']}; {last['engine']}, containers of `loadgen node` FROM scratch, published on the loopback.", ""]
     return lines + [f"- `{one['command'].strip()}` at {one['commit']}, {one['date']}" for one in all_facts.values()]
-
-
-def said(*command):
-    """The first line that a program says."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return next(iter((done.stdout + done.stderr).splitlines()), "").strip()
 
 
 if __name__ == "__main__":

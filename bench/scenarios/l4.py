@@ -5,22 +5,17 @@ Runs of different loads on one day are kept together, so that a long run can be 
 """
 
 import argparse
-import json
 import os
-import platform
-import resource
-import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import median
 
 from layer4.figures import outcomes
 from layer4.loads import LOADS, Idle
 from layer4.stage import COMMANDS, Direct, Proxy, Stage
+from records import ROOT, add_flags, facts, keep, raise_fd_limit, recall, said
 from summary import table
 
-ROOT = Path(__file__).resolve().parents[2]
 PROXIES = ["direct", *COMMANDS]
 # Above this share of the machine, what ran beside makes the numbers good for debugging alone.
 OTHERS_SHARE_MAX = 0.03
@@ -28,21 +23,18 @@ OTHERS_SHARE_MAX = 0.03
 
 def main():
     options = flags()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_fd_limit()
     kept = recall(options.folder) if options.save else {"facts": {}, "results": {}}
     loads = [load for load in LOADS if load.name in options.only]
     with Stage(options) as stage:
         fresh, banners = measure(stage, loads, options)
     kept["results"].update(fresh)
-    kept["facts"][",".join(options.only)] = facts(banners)
+    versions = [banners.get("plimsoll", ""), said("nginx", "-v"), said("haproxy", "-v")]
+    kept["facts"][",".join(options.only)] = facts("l4", versions=versions)
     text = report(kept)
     print("\n" + text)
     if options.save:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        (options.folder / "raw.json").write_text(json.dumps(kept, indent=1) + "\n")
-        (options.folder / "summary.md").write_text(text)
-        print("kept in", options.folder)
+        keep(options.folder, kept, text, indent=1)
     missed = [figure for figure, value in outcomes(kept["results"]) if not figure.reached(value)]
     return 1 if options.gate and missed else 0
 
@@ -55,13 +47,10 @@ def flags():
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
     parser.add_argument("--seconds", type=int, default=4, help="length of one load (4)")
     parser.add_argument("--connections", type=int, default=8000, help="idle ones (8000)")
-    parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll", type=Path, help="the binary")
     parser.add_argument("--loadgen", default=ROOT / "target/release/loadgen", type=Path, help="the load maker")
     parser.add_argument("--proxy-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=ROOT / f"bench/results/{time.strftime('%Y-%m-%d')}-l4")
-    parser.add_argument("--no-save", dest="save", action="store_false", help="keep nothing")
-    parser.add_argument("--gate", action="store_true", help="exit 1 where a figure is missed")
+    add_flags(parser, "l4")
     options = parser.parse_args()
     options.only, options.proxies = options.only.split(","), options.proxies.split(",")
     for given, known in [(options.only, names), (options.proxies, PROXIES)]:
@@ -70,11 +59,6 @@ def flags():
     if os.cpu_count() < 2:
         parser.error("needs two cores: one for the proxy, one for clients and nodes")
     return options
-
-
-def recall(folder):
-    path = folder / "raw.json"
-    return json.loads(path.read_text()) if path.exists() else {"facts": {}, "results": {}}
 
 
 def measure(stage, loads, options):
@@ -129,24 +113,6 @@ def load_table(load, samples):
     if others > OTHERS_SHARE_MAX:
         lines += ["", f"Other programs took up to {others:.0%} of the machine meanwhile: good for debugging alone."]
     return lines
-
-
-def facts(banners):
-    """What somebody needs to judge or repeat the run."""
-    cpu = next(line for line in open("/proc/cpuinfo") if line.startswith("model name")).split(":", 1)[1].strip()
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M"),
-        "commit": said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
-        "command": "scripts/bench.sh l4 " + " ".join(sys.argv[1:]),
-        "machine": f"{os.cpu_count()} cores of {cpu}, Linux {platform.release()}",
-        "versions": [banners.get("plimsoll", ""), said("nginx", "-v"), said("haproxy", "-v")],
-    }
-
-
-def said(*command):
-    """The first line that a program says of itself."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return next(iter((done.stdout + done.stderr).splitlines()), "").strip()
 
 
 if __name__ == "__main__":

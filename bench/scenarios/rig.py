@@ -45,11 +45,11 @@ class Rig:
                 out.truncate(size)
         config = self.configure("responder.conf")
         sink = [sys.executable, HERE / "sink.py", str(self.values["sink"])]
-        self.nodes = [self.start(["nginx", "-c", config, "-e", self.dir / "responder.log"], self.client_core)]
-        self.nodes.append(self.start(sink, self.client_core))
+        self.nodes = [start(["nginx", "-c", config, "-e", self.dir / "responder.log"], self.client_core)]
+        self.nodes.append(start(sink, self.client_core))
         # For the smallest responses the node must take less than the proxy, or it is the node that is measured.
         lean = [ROOT / "target/release/loadgen", "node", "--listen", "0.0.0.0", "--port", str(self.values["lean"])]
-        self.nodes.append(self.start([*lean, "--size", "128", "--no-control", "--keepalive", "10m"], self.client_core))
+        self.nodes.append(start([*lean, "--size", "128", "--no-control", "--keepalive", "10m"], self.client_core))
         for name in ["node_a", "lean", "sink"]:
             await_port(self.values[name], self.nodes)
         return self
@@ -67,10 +67,11 @@ class Rig:
         path.write_text(text)
         return path
 
-    def start(self, command, core, log=None):
-        """A program pinned to a core, in a session of its own."""
-        out = open(log, "wb") if log else subprocess.DEVNULL
-        process = subprocess.Popen(
+
+def start(command, core, log=None):
+    """A program pinned to a core, in a session of its own."""
+    with open(log or os.devnull, "wb") as out:
+        return subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -78,9 +79,6 @@ class Rig:
             start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
-        if log:
-            out.close()
-        return process
 
 
 class Proxy:
@@ -91,7 +89,7 @@ class Proxy:
         self.port = free_port()
         self.log = rig.dir / f"{name}-{self.port}.log"
         values = {"label": label, "port": self.port, **(tuning or {})}
-        self.process = rig.start(command(rig, values), rig.proxy_core, self.log)
+        self.process = start(command(rig, values), rig.proxy_core, self.log)
         self.tree = ProcessTree(self.process.pid)
         self.await_answer()
 

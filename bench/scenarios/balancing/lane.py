@@ -3,7 +3,6 @@ weather of the machine meets all of them; together they take a part of it only."
 
 import ctypes
 import json
-import resource
 import shutil
 import signal
 import subprocess
@@ -175,8 +174,3 @@ def quantile(pairs, share):
         if seen >= wanted:
             return value / 1e6
     return 0.0
-
-
-def raise_fd_limit():
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

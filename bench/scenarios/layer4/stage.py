@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from process_tree import ProcessTree
-from rig import HERE, await_port, free_port, stop
+from rig import HERE, await_port, free_port, start, stop
 
 PORTS = ["echo_port", "bulk_port", "udp_port"]
 DATAGRAM_BYTES = 64
@@ -31,9 +31,9 @@ class Stage:
         values, layer4 = self.values, HERE / "layer4"
         echo = [self.options.loadgen, "node", "--port", str(free_port()), "--no-control", "--threads", "1"]
         self.nodes = [
-            self.start([*echo, "--tcp-echo", str(values["echo"])], self.options.client_core, self.dir / "echo.log"),
-            self.start([sys.executable, layer4 / "bulk.py", "node", values["bulk"]], self.options.client_core),
-            self.start([sys.executable, layer4 / "datagrams.py", "node", values["udp"], DATAGRAM_BYTES], self.options.client_core),
+            start([*echo, "--tcp-echo", str(values["echo"])], self.options.client_core, self.dir / "echo.log"),
+            start([sys.executable, layer4 / "bulk.py", "node", values["bulk"]], self.options.client_core),
+            start([sys.executable, layer4 / "datagrams.py", "node", values["udp"], DATAGRAM_BYTES], self.options.client_core),
         ]
         for name in ["echo", "bulk"]:
             await_port(values[name], self.nodes)
@@ -43,18 +43,6 @@ class Stage:
         for node in self.nodes:
             stop(node)
         shutil.rmtree(self.dir, ignore_errors=True)
-
-    def start(self, command, core, log=None):
-        """A program pinned to a core, in a session of its own."""
-        with open(log or os.devnull, "wb") as out:
-            return subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-            )
 
     def client(self, command):
         """What a program on the clients' core prints."""
@@ -94,7 +82,7 @@ class Proxy:
         self.ports = {port: free_port() for port in PORTS}
         self.log = stage.dir / f"{name}-{self.ports['echo_port']}.log"
         command = COMMANDS[name](stage, {**stage.values, **self.ports, "dir": stage.dir})
-        self.process = stage.start(command, stage.options.proxy_core, self.log)
+        self.process = start(command, stage.options.proxy_core, self.log)
         self.tree = ProcessTree(self.process.pid)
         self.await_answer()
 
