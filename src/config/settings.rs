@@ -17,6 +17,7 @@ use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::health::Patience;
+use crate::logic::hedge::HedgePolicy;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::outlier::Policy;
 use crate::logic::queue::QueueSettings;
@@ -174,6 +175,8 @@ pub struct BackendSettings {
     pub panic_threshold: u32,
     /// What is tried again.
     pub retry: RetryPolicy,
+    /// When a second node is asked as well; `None` is never.
+    pub hedge: Option<HedgePolicy>,
     /// Where requests wait, where a server has a limit.
     pub queue: QueueSettings,
     /// Between which bounds the servers' limits are found out; `None` where they are not.
@@ -197,6 +200,7 @@ impl BackendSettings {
             slow_start: Duration::ZERO,
             panic_threshold: PANIC_THRESHOLD_DEFAULT,
             retry: RetryPolicy::OFF,
+            hedge: None,
             queue: QueueSettings::default(),
             adaptive: None,
             fleet: None,

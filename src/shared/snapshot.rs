@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use ipnet::IpNet;
 
+use super::budget::Budget;
 use super::node::{Node, NodeState};
 use super::queue::Queue;
 use super::route_gate::RouteGate;
@@ -19,6 +20,7 @@ use crate::logic::balance::key::HashKey;
 use crate::logic::balance::sticky::Sticky;
 use crate::logic::balance::table::HashTable;
 use crate::logic::concurrency::AdaptiveSettings;
+use crate::logic::hedge::HedgePolicy;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{BackendIndex, RouteTable};
@@ -85,9 +87,7 @@ impl Snapshot {
                 };
                 let max = entry.in_flight_max.map_or(u32::MAX, NonZeroU32::get);
                 entry.node.set_in_flight_max(if usable { max } else { 0 });
-                if let Some(settings) = backend.adaptive {
-                    entry.node.adapt(settings);
-                }
+                entry.node.adapt(backend.adaptive);
             }
         }
     }
@@ -115,6 +115,10 @@ pub struct Backend {
     pub affinity: Affinity,
     /// What is tried again.
     pub retry: RetryPolicy,
+    /// When a second node is asked as well; `None` is never.
+    pub hedge: Option<HedgePolicy>,
+    /// How often both happened of late.
+    pub budget: Arc<Budget>,
     /// Where requests wait while every node is at its limit; `None` where no node has one.
     pub queue: Option<Arc<Queue>>,
     /// Between which bounds the nodes' limits are found out; `None` where they are not.
@@ -238,6 +242,8 @@ mod plain {
                 panics: false,
                 affinity: Affinity::default(),
                 retry: RetryPolicy::OFF,
+                hedge: None,
+                budget: Arc::default(),
                 queue: None,
                 adaptive: None,
                 nodes,

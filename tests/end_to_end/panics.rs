@@ -11,7 +11,7 @@ use crate::traffic::{Traffic, assert_all_ok};
 
 /// Builds with debug assertions panic at requests for this target.
 const LAUNCH: Launch<'_> =
-    Launch { environment: &[("PLIMSOLL_PANIC_ON", "/panic")], descriptors: None, stdout: None };
+    Launch { environment: &[("PLIMSOLL_PANIC_ON", "/panic")], descriptors: None, stdout: None, hosts: None };
 
 site_cases! { on;
     fn others_live_on_and_it_is_counted(driver) {

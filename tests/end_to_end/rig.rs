@@ -107,6 +107,19 @@ impl Rig {
         Client::connect(address, "").send(request).response()
     }
 
+    /// Changes something by the admin API, which must accept it.
+    #[track_caller]
+    pub(crate) fn patch(&self, path: &str, body: &str) {
+        let address = self.balancer.admin.expect("the admin API is on");
+        let head = format!(
+            "PATCH {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = Client::connect(address, "").send(head).response();
+        assert!((200..300).contains(&answer.status()), "{path}: {answer:?}");
+    }
+
     #[track_caller]
     pub(crate) fn json(&self, path: &str) -> Value {
         serde_json::from_slice(&self.admin(path).body).expect("the admin API answers with JSON")

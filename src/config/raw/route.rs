@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Timeouts;
 use super::backend::{
-    AdaptiveLimit, BackendKeys, Docker, Health, Outlier, Process, Queue, Retry, Scale, Server, Sticky,
+    AdaptiveLimit, BackendKeys, Docker, Health, Hedge, Outlier, Process, Queue, Retry, Scale, Server, Sticky,
     Strategy, with_backend_keys,
 };
 use crate::config::leaf::amount::{Percent, Span};

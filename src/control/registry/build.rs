@@ -69,6 +69,8 @@ pub(super) fn backend(
         affinity,
         panics,
         retry: settings.retry,
+        hedge: settings.hedge,
+        budget: before.map_or_else(Arc::default, |before| Arc::clone(&before.budget)),
         queue: queue(settings, before),
         adaptive: settings.adaptive,
         nodes,
