@@ -159,6 +159,12 @@ impl Socket {
         let _ = rustix::net::shutdown(self.fd(), rustix::net::Shutdown::Write);
     }
 
+    /// Keeps back what is written from now on until the sending side ends, as long as it fills no packet.
+    pub(crate) fn send_with_end(&self) {
+        // Only TCP has packets to save.
+        let _ = rustix::net::sockopt::set_tcp_cork(self.fd(), true);
+    }
+
     /// Makes the close a reset: the peer must not take what it got for the whole.
     pub(crate) fn reset_on_close(&self) {
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(std::time::Duration::ZERO));

@@ -37,8 +37,6 @@ site_cases! { on;
         assert!(failed.iter().all(|o| o.status == 502 && ["node_closed", "connect_failed"].contains(&&*o.reason)), "{failed:?}");
         assert!(failed.len() <= 8, "more than one failure a client: {failed:?}");
         assert!(outcomes.iter().any(|o| o.body == "victim"), "the victim had no part in it");
-        let after = &outcomes[outcomes.len() - 20..];
-        assert!(after.iter().all(|o| o.body == "survivor"), "{after:?}");
         for _ in 0..20 {
             assert_eq!(rig.get("/").text(), "survivor");
         }

@@ -125,11 +125,10 @@ impl Rig {
         serde_json::from_slice(&self.admin(path).body).expect("the admin API answers with JSON")
     }
 
-    /// One of the totals of `/api/v1/status`.
+    /// One of the totals of `/api/v1/status`, asked again where a worker was too busy to hand over its own.
     #[track_caller]
     pub(crate) fn total(&self, name: &str) -> u64 {
-        let status = self.json("/api/v1/status");
-        assert_eq!(status["exact"], true, "{status}");
+        let status = wait_for("exact totals", || Some(self.json("/api/v1/status")).filter(|status| status["exact"] == true));
         status["totals"][name].as_u64().unwrap_or_else(|| panic!("no total {name} in {status}"))
     }
 

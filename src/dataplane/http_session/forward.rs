@@ -231,7 +231,11 @@ impl Session {
             connection.socket.start_write(out);
         }
         self.expect_within(if job.watched { timeouts.body } else { UNWATCHED_WRITE });
-        self.watch_client(job);
+        // What a client sends next is the next request. One that sends no more is only watched for its leaving, and a read
+        // that has to be taken back costs more than the whole wait for most responses.
+        if job.watched || job.facts.keep_alive {
+            self.watch_client(job);
+        }
         let mut scanner = HeadScanner::default();
         let mut interims = 0;
         let mut arrived: Option<Buf> = None;
@@ -277,10 +281,13 @@ impl Session {
                     // A node that closed may have answered before it did: what it sent is read before it is given up.
                     job.broken = result.is_err();
                     job.out = Some(buf);
+                    job.watched |= job.facts.keep_alive;
                     self.expect_within(if job.upload.is_some() {
                         timeouts.client_body
-                    } else {
+                    } else if job.watched {
                         timeouts.response_head
+                    } else {
+                        timeouts.response_head.min(UNWATCHED_WRITE)
                     });
                 }
                 Event::Upload(Ok(_)) => {
@@ -354,11 +361,15 @@ impl Session {
     ) -> Event {
         let timeouts = attempt.timeouts;
         std::future::poll_fn(|cx| {
+            if !job.watched && self.timer.expired() {
+                job.watched = true;
+                self.watch_client(job);
+                self.expect_within(match job.out {
+                    None => timeouts.body,
+                    Some(_) => timeouts.response_head.saturating_sub(UNWATCHED_WRITE),
+                });
+            }
             if job.out.is_none() {
-                if !job.watched && self.timer.expired() {
-                    job.watched = true;
-                    self.expect_within(timeouts.body);
-                }
                 let socket = &mut connection.socket;
                 let written = if job.watched { socket.poll_write(cx) } else { socket.glance_at_write() };
                 if let Poll::Ready((result, buf)) = written {

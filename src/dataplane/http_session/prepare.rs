@@ -38,7 +38,8 @@ pub(super) struct Job {
     pub(super) facts: RequestFacts,
     /// The rewritten head and as much of the body as had come; `None` while it is being sent.
     pub(super) out: Option<Buf>,
-    /// Is the end of that write waited for, or only noticed?
+    /// Is all of it waited for: the end of that write, and the client's own end where it has nothing more to send? Else
+    /// both are looked at after [`UNWATCHED_WRITE`](crate::logic::limits::UNWATCHED_WRITE), before which most are over.
     pub(super) watched: bool,
     /// Where `out` begins: it is kept until the response begins, and sent again from here if it has to be.
     pub(super) out_position: usize,

@@ -62,12 +62,16 @@ impl Session {
         }
         let mut download = Download { flow, done, ready: None, written: 0, left_over: false };
         // All there is, and small: the end of the write is looked at when the next request comes.
-        let hand_over = done
+        let small = done
             && head.is_none()
-            && client_keeps
             && job.is_clean()
             && !download.flow.has_tail()
             && first.len() <= UNWATCHED_WRITE_BYTES_MAX;
+        let hand_over = small && client_keeps;
+        if small && !client_keeps {
+            // The end of the connection goes with the last bytes: one packet and one answer to it fewer.
+            self.client.send_with_end();
+        }
         if hand_over {
             download.written = first.len() as u64;
         }
