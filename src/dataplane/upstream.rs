@@ -189,11 +189,6 @@ impl InFlight {
         &self.node
     }
 
-    /// The node being taken down no longer ends the session's deadline.
-    pub(crate) fn unwatch(&self) {
-        self.watch.end();
-    }
-
     /// The node refused it, broke off, was late or answered nonsense.
     pub(crate) fn failed(&self) {
         self.watch.end();

@@ -128,7 +128,9 @@ impl Rig {
     /// One of the totals of `/api/v1/status`, asked again where a worker was too busy to hand over its own.
     #[track_caller]
     pub(crate) fn total(&self, name: &str) -> u64 {
-        let status = wait_for("exact totals", || Some(self.json("/api/v1/status")).filter(|status| status["exact"] == true));
+        let status = wait_for("exact totals", || {
+            Some(self.json("/api/v1/status")).filter(|status| status["exact"] == true)
+        });
         status["totals"][name].as_u64().unwrap_or_else(|| panic!("no total {name} in {status}"))
     }
 

@@ -304,7 +304,7 @@ impl Session {
                         return Err(Trouble::Fault(Fault::NodeClosed));
                     }
                     let failure = Failure::Broke { reused: connection.reused };
-                    if !attempt.hedge.go_on_alone(failure, attempt.in_flight) {
+                    if !self.go_on_alone(failure, job, exchange, attempt) {
                         return Err(Trouble::Failed(failure));
                     }
                     self.expect_within(timeouts.response_head);
@@ -322,23 +322,20 @@ impl Session {
                     self.expect_within(timeouts.response_head);
                     arrived = Some(buf);
                 }
-                Event::Hedge(News::Over) => {
-                    let alone = attempt.hedge.alone();
-                    attempt.hedge.end();
-                    if let Some(failure) = alone {
+                Event::Hedge(News::Over(failure)) => {
+                    if attempt.hedge.is_alone() {
                         return Err(Trouble::Failed(failure));
                     }
+                    attempt.hedge.end();
                 }
                 Event::ClientGone => return Err(Trouble::ClientGone),
                 // The second node was taken down, and the first one was not.
-                Event::Expired if attempt.hedge.alone().is_none() && attempt.hedge.is_cut() => {
-                    attempt.hedge.end();
-                }
+                Event::Expired if attempt.hedge.is_cut() => attempt.hedge.end(),
                 Event::Expired if interims == 0 => {
                     let trouble = self.expired(job);
                     let Trouble::Failed(failure) = trouble else { return Err(trouble) };
-                    if !attempt.hedge.go_on_alone(failure, attempt.in_flight) {
-                        return Err(Trouble::Failed(attempt.hedge.alone().unwrap_or(failure)));
+                    if !self.go_on_alone(failure, job, exchange, attempt) {
+                        return Err(Trouble::Failed(failure));
                     }
                     self.expect_within(timeouts.response_head);
                 }
@@ -381,7 +378,7 @@ impl Session {
                 return Poll::Ready(event);
             }
             // A first node that has failed while a second one was asked has nothing more to say.
-            if attempt.hedge.alone().is_none()
+            if !attempt.hedge.is_alone()
                 && let Poll::Ready(done) = connection.socket.poll_read(cx)
             {
                 return Poll::Ready(Event::Read(done));

@@ -39,12 +39,12 @@ pub(super) enum Hedge {
 pub(super) struct Second {
     at: u16,
     tie: Tie,
-    in_flight: InFlight,
+    node: Rc<LocalNode>,
+    /// `None` where the first one has failed meanwhile: then this one is all that there is, and the attempt's own.
+    in_flight: Option<InFlight>,
     link: Link,
     /// When it was asked, on the exchange's scale.
     asked_us: u64,
-    /// How the first one has failed meanwhile: then this one is all that there is.
-    pub(super) alone: Option<Failure>,
 }
 
 enum Link {
@@ -65,8 +65,8 @@ pub(super) enum News {
     Due,
     /// The second node has begun to answer.
     Answered(Buf),
-    /// The second node has failed; that has been told.
-    Over,
+    /// The second node has failed, which is told already unless it is all that there was.
+    Over(Failure),
 }
 
 impl Hedge {
@@ -87,29 +87,14 @@ impl Hedge {
         *self = Self::Off;
     }
 
-    /// The first node has failed; what is left is the second one. False where there is none.
-    pub(super) fn go_on_alone(&mut self, failure: Failure, first: &InFlight) -> bool {
-        match self {
-            Self::Out(second) if second.alone.is_none() => {
-                second.alone = Some(failure);
-                first.unwatch();
-                true
-            }
-            _ => false,
-        }
+    /// Is the second node all that there is?
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(self, Self::Out(second) if second.in_flight.is_none())
     }
 
-    /// How the first node has failed, where the second one is all that there is.
-    pub(super) fn alone(&self) -> Option<Failure> {
-        match self {
-            Self::Out(second) => second.alone,
-            Self::Off | Self::Armed(_) => None,
-        }
-    }
-
-    /// Was the second node taken down by an operator?
+    /// Was the second node taken down by an operator, while there is a first one?
     pub(super) fn is_cut(&self) -> bool {
-        matches!(self, Self::Out(second) if second.in_flight.node().cut.get())
+        matches!(self, Self::Out(second) if second.in_flight.is_some() && second.node.cut.get())
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<News> {
@@ -152,7 +137,7 @@ impl Second {
                 }
             }
             if matches!(self.link, Link::Gone) {
-                return Poll::Ready(News::Over);
+                return Poll::Ready(News::Over(Failure::Connect));
             }
         }
     }
@@ -160,14 +145,13 @@ impl Second {
     fn opened(&mut self, opened: io::Result<Connection>, request: Buf) {
         self.link = match opened {
             Ok(mut connection) => {
-                let node = self.in_flight.node();
-                node.record_connect(connection.connect);
-                node.start_read(&mut connection.socket);
+                self.node.record_connect(connection.connect);
+                self.node.start_read(&mut connection.socket);
                 connection.socket.start_write(request);
                 Link::Open(connection)
             }
             Err(_) => {
-                self.in_flight.failed();
+                self.failed();
                 Link::Gone
             }
         };
@@ -175,15 +159,21 @@ impl Second {
 
     fn read(&mut self, read: io::Result<usize>, buf: Buf, reused: bool) -> News {
         let closed = !matches!(read, Ok(1..));
-        if !closed && (self.alone.is_some() || wins(buf.filled())) {
+        if !closed && (self.in_flight.is_none() || wins(buf.filled())) {
             return News::Answered(buf);
         }
         self.link = Link::Gone;
         // A connection of the pool may have been closed just as it was used, which is nobody's failure.
         if !(closed && reused) {
-            self.in_flight.failed();
+            self.failed();
         }
-        News::Over
+        News::Over(Failure::Broke { reused })
+    }
+
+    fn failed(&self) {
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.failed();
+        }
     }
 }
 
@@ -216,12 +206,33 @@ impl Session {
                 Link::Open(connection)
             }
             None => {
-                let connecting = Box::pin(async move { connect(&node.node.address).await });
+                let to = Rc::clone(&node);
+                let connecting = Box::pin(async move { connect(&to.node.address).await });
                 Link::Opening(Opening { connecting, request })
             }
         };
         let asked_us = exchange.elapsed_us();
-        *hedge = Hedge::Out(Box::new(Second { at, tie, in_flight, link, asked_us, alone: None }));
+        *hedge = Hedge::Out(Box::new(Second { at, tie, node, in_flight: Some(in_flight), link, asked_us }));
+    }
+
+    /// The first node has failed: its place is free, and what is left is the second one. False where there is none.
+    pub(super) fn go_on_alone(
+        &self,
+        failure: Failure,
+        job: &mut Job,
+        exchange: &mut Exchange,
+        attempt: &mut Attempt<'_, '_>,
+    ) -> bool {
+        let Hedge::Out(second) = &mut *attempt.hedge else { return false };
+        let Some(in_flight) = second.in_flight.take() else { return false };
+        let first = std::mem::replace(attempt.in_flight, in_flight);
+        if failure != (Failure::Broke { reused: true }) {
+            first.failed();
+        }
+        drop(first);
+        (attempt.at, job.tie, job.broken) = (second.at, second.tie, false);
+        exchange.node = Some(Rc::clone(&second.node));
+        true
     }
 
     /// The second node has begun to answer: it is the exchange's from here on, and the first one is let go.
@@ -233,19 +244,16 @@ impl Session {
         attempt: &mut Attempt<'_, '_>,
     ) {
         let Hedge::Out(second) = std::mem::replace(attempt.hedge, Hedge::Off) else { return };
-        let Second { at, tie, in_flight, link: Link::Open(open), asked_us, alone } = *second else { return };
-        let first = std::mem::replace(attempt.in_flight, in_flight);
-        match alone {
+        let Second { at, tie, node, in_flight, link: Link::Open(open), asked_us } = *second else { return };
+        if let Some(in_flight) = in_flight {
+            let first = std::mem::replace(attempt.in_flight, in_flight);
             // It takes this long at least, and those who go by that should know.
-            None => exchange.sample_silence(first.node()),
-            Some(Failure::Broke { reused: true }) => {}
-            Some(_) => first.failed(),
+            exchange.sample_silence(first.node());
         }
-        drop(first);
         *connection = open;
         attempt.at = at;
         exchange.hedged = Hedged::Won;
-        exchange.node = Some(Rc::clone(attempt.in_flight.node()));
+        exchange.node = Some(node);
         exchange.connect_us = u64::try_from(connection.connect.as_micros()).unwrap_or(u64::MAX);
         exchange.asked_us = asked_us;
         (job.tie, job.broken) = (tie, false);
