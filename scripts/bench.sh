@@ -3,11 +3,14 @@
 #
 #   scripts/bench.sh core [flags]      plimsoll beside nginx and HAProxy (--help lists the flags)
 #   scripts/bench.sh balance [flags]   its strategies, health and limits beside theirs
+#   scripts/bench.sh l4 [flags]        its TCP and UDP beside HAProxy's and nginx's
+#   scripts/bench.sh fleet [flags]     containers started, stopped and killed under load, on a real Docker engine
 #   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
 #   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
+source scripts/docker.sh
 
 main() {
     local name=${1:-}
@@ -15,6 +18,8 @@ main() {
     case $name in
         core) core "$@" ;;
         balance) balance "$@" ;;
+        l4) l4 "$@" ;;
+        fleet) fleet "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
         micro) micro "$@" ;;
         *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
@@ -47,27 +52,41 @@ balance() {
     exec python3 bench/scenarios/balance.py "$@"
 }
 
+l4() {
+    without_services need nginx nginx haproxy haproxy python3 python3
+    # A module of nginx's has no program to look for.
+    [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || without_services need ngx_stream_module libnginx-mod-stream
+    if [[ " $* " != *" --help "* && " $* " != *" --plimsoll "* ]]; then
+        need cc build-essential
+        need_rust
+        needs_met
+        cargo build --locked --release --workspace
+    fi
+    needs_met
+    ulimit -n "$(ulimit -Hn)"
+    exec python3 bench/scenarios/l4.py "$@"
+}
+
+fleet() {
+    need python3 python3 cc build-essential
+    need_rust
+    needs_met
+    if [[ " $* " != *" --plimsoll "* ]]; then
+        cargo build --locked --release --workspace
+    fi
+    ulimit -n "$(ulimit -Hn)"
+    engine_up
+    trap engine_down EXIT
+    node_image
+    python3 bench/scenarios/fleet.py "$@"
+}
+
 micro() {
     need cc build-essential valgrind valgrind
     need_rust
     needs_met
     cargo bench --locked --bench micro -- "$@"
     cargo bench --locked --bench instructions -- "$@"
-}
-
-# Debian starts a daemon that it installs; a benchmark wants the program alone.
-without_services() {
-    local policy=/usr/sbin/policy-rc.d
-    if ((EUID != 0)) || [[ -e $policy ]]; then
-        "$@"
-        return
-    fi
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod +x "$policy"
-    trap "rm -f $policy" EXIT
-    "$@"
-    rm -f "$policy"
-    trap - EXIT
 }
 
 main "$@"

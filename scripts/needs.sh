@@ -64,3 +64,18 @@ need_cargo() {
 has() {
     command -v "$1" >/dev/null 2>&1
 }
+
+# without_services COMMAND...: Debian starts a daemon that it installs; whoever installs it from here wants the program alone.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    if ((EUID != 0)) || [[ -e $policy ]]; then
+        "$@"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap "rm -f $policy" EXIT
+    "$@"
+    rm -f "$policy"
+    trap - EXIT
+}

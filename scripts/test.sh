@@ -5,16 +5,17 @@
 #   scripts/test.sh --quick     format, lints, unit tests, floors: before a commit
 #   scripts/test.sh --long      the whole matrices too (PLIMSOLL_LONG=1): hours rather than minutes
 #   scripts/test.sh --fuzz      each fuzz target for a minute too (--fuzz=SECONDS for another time)
-#   scripts/test.sh --only X    one step: format, lint, deny, test, browser, allocations, docs, fuzz (may be repeated)
+#   scripts/test.sh --only X    one step: format, lint, deny, test, browser, docker, allocations, docs, fuzz (may be repeated)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
+source scripts/docker.sh
 
 # Seconds after which a step is taken for hung. All of them together stay under 25 minutes on two cores.
 readonly STEP_SECONDS_MAX=2400
 fuzz_seconds=60
 passed=0 failed=0 skipped=0
-steps=(format lint deny test browser allocations docs)
+steps=(format lint deny test browser docker allocations docs)
 chosen=()
 failures=()
 logs=$(mktemp -d "${TMPDIR:-/tmp}/plimsoll-test.XXXXXX")
@@ -83,6 +84,21 @@ step_test() {
 step_browser() {
     ((EUID != 0)) || need chromium chromium chromedriver chromium-driver
     cargo test --locked --test monitor -- --test-threads 2
+}
+
+# The fleet on a real engine: a private daemon where none runs. Nothing that it started may be left at the end.
+step_docker() {
+    local why left
+    why=$(mktemp "$logs/why.XXXXXX")
+    if ! engine_up >"$why"; then
+        echo "skipped: the fleet on a real Docker engine: $(cat "$why")"
+        return
+    fi
+    trap engine_down EXIT
+    node_image || return
+    cargo test --locked --test fleet || return
+    left=$(docker ps --all --quiet --filter label=plimsoll.backend)
+    [[ -z $left ]] || { echo "containers are left: $left"; return 1; }
 }
 
 # A library with another allocator is another library: it is built for this one test.

@@ -32,7 +32,7 @@ pub struct Cli {
 enum Command {
     /// Balance, as a file or two flags say
     Run(run::Args),
-    /// Show it: three small nodes and a balancer in front of them, no file needed
+    /// Show it: a load that rises and falls, nodes that come and go, and the monitor to watch it; no file needed
     Demo(demo::Args),
     /// Say whether a configuration file would run, and what is wrong with it
     Check {

@@ -41,8 +41,19 @@ use crate::telemetry::collector::Collector;
 /// After the grace of a drain, how long workers may take to cut what is left.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Balances with these settings until a signal ends it. `load` reads them again; `None` where they came from no file.
-pub fn run(settings: Settings, load: Option<Load>) -> ExitCode {
+/// How a process runs, beside what its settings say.
+#[derive(Default)]
+pub struct Manner {
+    /// Reads the settings again; `None` where they came from no file.
+    pub load: Option<Load>,
+    /// Decides how many nodes there should be, and starts and stops none.
+    pub dry_run: bool,
+    /// Leaves no node behind: containers, which go on otherwise for the process that comes next, are stopped and removed.
+    pub ends_nodes: bool,
+}
+
+/// Balances with these settings until a signal ends it.
+pub fn run(settings: Settings, manner: Manner) -> ExitCode {
     memory::refuse_huge_pages();
     let cores = usable_cores();
     let workers = settings.workers.map_or(cores.len(), std::num::NonZero::get);
@@ -57,8 +68,9 @@ pub fn run(settings: Settings, load: Option<Load>) -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended =
-        runtime.and_then(|runtime| runtime.block_on(live(Arc::new(settings), load, sockets, cores, workers)));
+    let ended = runtime.and_then(|runtime| {
+        runtime.block_on(live(Arc::new(settings), manner, sockets, Cores { cores, workers }))
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,12 +98,17 @@ struct Meeting {
     driver: Choice,
 }
 
-async fn live(
-    settings: Arc<Settings>,
-    load: Option<Load>,
-    sockets: bind::Sockets,
+/// The cores that may be used, and how many workers there shall be.
+struct Cores {
     cores: Vec<usize>,
     workers: usize,
+}
+
+async fn live(
+    settings: Arc<Settings>,
+    manner: Manner,
+    sockets: bind::Sockets,
+    Cores { cores, workers }: Cores,
 ) -> io::Result<()> {
     let mut signals = Signals::catch()?;
     let rules = rules(&settings)?;
@@ -112,6 +129,7 @@ async fn live(
     run_state.advance(Phase::Running);
     let collector =
         Collector::start(meeting.reports.clone(), meeting.mailboxes.clone(), meeting.published.clone())?;
+    let collector_for_fleets = collector.clone();
     let about = about(&meeting.driver, workers, &settings, &addresses);
     banner::print(&about, &meeting.published.current(), admin.as_ref());
     let first = InForce { settings: Arc::clone(&settings), reloaded_ms: None, last: None };
@@ -145,20 +163,22 @@ async fn live(
             table,
             orders: fleets_ordered,
             events: events.clone(),
-            signals: Arc::new(fleets::CountersAlone),
+            signals: Arc::new(fleets::Measured::new(collector_for_fleets, meeting.published.clone())),
             in_force: newest.clone(),
-            dry_run: false,
+            alarm: registry.alarm(),
+            dry_run: manner.dry_run,
         },
     );
-    tokio::spawn(autoscaler.run());
+    let scaling = tokio::spawn(autoscaler.run());
     tokio::spawn(registry.run(Wiring {
         published: meeting.published.clone(),
         orders: ordered,
-        events,
-        load,
+        events: events.clone(),
+        load: manner.load,
         in_force,
         fleets,
         fleet_orders,
+        workers: meeting.mailboxes.clone(),
     }));
 
     signals.serve_until_told(log.as_ref(), &orders, &mut meeting.workers_end).await;
@@ -166,6 +186,10 @@ async fn live(
     let grace = newest.borrow().settings.grace;
     drain(grace, &mut meeting, &mut signals, &run_state).await;
     bind::remove_unix_sockets(&settings);
+    if manner.ends_nodes {
+        scaling.abort();
+        fleets::end_all(&settings, events).await;
+    }
     if log.is_some_and(|log| !log.finish()) {
         eprintln!("warning: the access log's target did not take its last lines");
     }
@@ -207,7 +231,7 @@ fn start_workers(
 ) -> io::Result<Meeting> {
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         (0..workers).map(|_| mailbox()).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
-    let limits: Vec<_> = settings.listeners.iter().map(|listener| listener.max_connections).collect();
+    let limits: Vec<_> = settings.listeners.iter().map(|listener| listener.open_max()).collect();
     let loads = Arc::new(Loads::new(workers, &limits));
     let (report_sender, reports) = bounded(REPORTS_MAX);
     let (ready, readiness) = bounded(workers);

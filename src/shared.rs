@@ -2,6 +2,7 @@
 
 pub mod adaptive;
 pub mod budget;
+pub mod child;
 pub mod clock;
 pub mod conduct;
 pub mod event;
@@ -17,4 +18,5 @@ pub mod reload;
 pub mod report;
 pub mod route_gate;
 pub mod run_state;
+pub mod scaling;
 pub mod snapshot;

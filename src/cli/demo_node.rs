@@ -1,4 +1,4 @@
-//! One node of the demo: a small HTTP server that says who it is and what it got.
+//! One node of the demo: a small HTTP server that takes its time, and says who it is and what it got.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -15,20 +15,21 @@ pub struct Args {
     /// Its name
     #[arg(long)]
     name: String,
+    /// The port on 127.0.0.1 where it listens
+    #[arg(long)]
+    port: u16,
 }
 
-/// Prints its address, and serves until it is killed or its parent ends.
+/// How long it takes for a request, but for one for `/`: with no work to do, nothing would ever be in flight.
+const WORK: std::time::Duration = std::time::Duration::from_millis(40);
+
+/// Serves until it is killed or its parent ends.
 pub fn run(args: &Args) -> ExitCode {
     // Ctrl-C reaches every process of the terminal: the balancer is the one to end, and ends this one after its drain.
-    let parent_ends = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match (runtime, parent_ends) {
-        (Ok(runtime), Ok(())) => match runtime.block_on(serve(args.name.clone().into())) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
-        },
-        (Err(error), _) => fail(&error),
-        (_, Err(error)) => fail(&error.into()),
+    match runtime.and_then(|runtime| runtime.block_on(serve(args.name.as_str().into(), args.port))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
 }
 
@@ -37,14 +38,17 @@ fn fail(error: &std::io::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(name: Arc<str>) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    println!("{}", listener.local_addr()?);
+async fn serve(name: Arc<str>, port: u16) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let served = Arc::new(AtomicU64::new(0));
     let app = Router::new().fallback(move |request: Request| {
         let number = served.fetch_add(1, Relaxed) + 1;
         let page = page(&name, number, &request);
-        async move { ([("x-node", name_header(&page.0))], page.1) }
+        let work = if request.uri().path() == "/" { std::time::Duration::ZERO } else { WORK };
+        async move {
+            tokio::time::sleep(work).await;
+            ([("x-node", name_header(&page.0))], page.1)
+        }
     });
     let ignored = async {
         loop {

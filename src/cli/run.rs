@@ -24,10 +24,14 @@ pub struct Args {
     /// Where the admin API listens, without a file; `off` for none
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     admin: Option<String>,
+    /// Decide how many nodes backends should have, and tell, without starting or stopping any
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Balances until a signal ends it. Exit codes: 0 after a drain, 1 where it could not run, 2 for a wrong configuration.
 pub fn run(args: Args) -> ExitCode {
+    let dry_run = args.dry_run;
     let (settings, load) = match settings(args) {
         Ok(read) => read,
         Err(problems) => return refuse(&problems),
@@ -36,7 +40,7 @@ pub fn run(args: Args) -> ExitCode {
         return refuse(&refusal);
     }
     eprint!("{}", settings.warnings.render(std::io::stderr().is_terminal()));
-    process::run(settings, load)
+    process::run(settings, process::Manner { load, dry_run, ..process::Manner::default() })
 }
 
 /// The settings, and what reads them again where they came from a file.

@@ -11,6 +11,7 @@ mod listeners;
 mod place;
 mod process;
 mod routes;
+mod tls_routes;
 
 pub(super) use listeners::default_listener;
 pub(super) use process::{default_access_log, default_admin, grace};

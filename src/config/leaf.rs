@@ -102,4 +102,5 @@ leaves! {
     http::Method, http::Host, http::PathPattern, http::PathPrefix, http::AbsolutePath, http::Authority,
     http::FieldName, http::FieldValue, http::RedirectTo, http::Statuses,
     word::HashKey, word::RateKey, word::RetryOn, word::Quantile, word::LogPath, word::CookieName,
+    word::Datagram,
 }

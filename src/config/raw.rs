@@ -14,13 +14,14 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 
 pub(super) use backend::{
-    Backend, BackendKeys, Docker, Health, Hold, Outlier, Process, Pull, Queue, Reach, Retry, Sticky,
-    Strategy, Target,
+    Backend, BackendKeys, Docker, Health, Hold, Outlier, Process, ProxyHeader, Pull, Queue, Reach, Retry,
+    Sticky, Strategy, Target,
 };
 pub(super) use route::{Edits, RateLimit, Redirect, Respond, Route};
 
 use super::leaf::address::{AdminBind, Bind, Cidr};
 use super::leaf::amount::{BodyLimit, Size, Span, Workers};
+use super::leaf::http::Host;
 use super::leaf::word::LogPath;
 
 /// The configuration of plimsoll.
@@ -94,18 +95,37 @@ pub(super) struct Listener {
     /// An address (`127.0.0.1:8080`, `[::1]:8080`), `:8080` for every IPv4 address, `unix:/run/x.sock`, or a list
     /// of them. Port 0 lets the kernel choose.
     pub(super) bind: Option<OneOrMany<Bind>>,
-    /// What is spoken there. `tcp` and `udp` forward bytes to one backend.
+    /// What is spoken there. `tcp` and `udp` forward bytes to one backend; `tcp` to several by `tls_routes`.
     #[schemars(extend("default" = "http"))]
     pub(super) protocol: Option<Protocol>,
-    /// For `tcp` and `udp`: the backend that gets everything.
+    /// For `tcp` and `udp`: the backend that gets everything, or what no entry of `tls_routes` takes.
     pub(super) backend: Option<String>,
-    /// Does a PROXY header stand before the first request?
-    #[schemars(extend("default" = false, "x-later" = "the PROXY protocol is not in this version: remove the key"))]
-    #[allow(dead_code, reason = "the schema knows it, and nobody reads it yet")]
+    /// For `tcp`: where connections go by the name in their TLS hello (SNI), which stays as it is. Without a `backend` the
+    /// rest is refused.
+    #[schemars(extend("default" = []))]
+    pub(super) tls_routes: Option<Vec<TlsRoute>>,
+    /// Do connections of `trusted_proxies` begin with a PROXY header (version 1 or 2)? For `http` and `tcp`. Others are
+    /// served as themselves, and may not send one.
+    #[schemars(extend("default" = false))]
     pub(super) accept_proxy_protocol: Option<bool>,
-    /// Connections that may be open at once; 0 is no limit but the process's file descriptors.
+    /// Connections that may be open at once; 0 is no limit but the process's file descriptors. For `udp` sessions: 0 is
+    /// 16384.
     #[schemars(extend("default" = 0))]
     pub(super) max_connections: Option<u32>,
+}
+
+/// Where TLS connections go that ask for a name. Exact names go before `*.example.com`, and those before `*`; of one name
+/// those with `alpn` before those without.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsRoute {
+    /// One name, `*.example.com` for every name with one more label, or `*` for any name and none.
+    pub(super) name: Option<Host>,
+    /// Of these protocols (ALPN) the client must offer one. Without it: whatever it offers.
+    #[schemars(extend("default" = []))]
+    pub(super) alpn: Option<Vec<String>>,
+    /// The backend that gets the connection.
+    pub(super) backend: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -159,6 +179,9 @@ pub(super) struct Timeouts {
     /// Without a byte in either direction of a tunnel (a WebSocket), or of a connection of a tcp listener.
     #[schemars(extend("default" = "1h", "x-min" = "50ms"))]
     pub(super) tunnel_idle: Option<Span>,
+    /// Without a datagram in either direction of a session of a udp listener. Not in a route.
+    #[schemars(extend("default" = "60s", "x-min" = "50ms"))]
+    pub(super) udp_idle: Option<Span>,
 }
 
 /// The admin API.

@@ -18,12 +18,14 @@ use crate::logic::balance::key::HashKey;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::health::Patience;
 use crate::logic::hedge::HedgePolicy;
-use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::limits::{MessageLimits, Timeouts, UDP_SESSIONS_DEFAULT};
 use crate::logic::outlier::Policy;
+use crate::logic::proxy_protocol;
 use crate::logic::queue::QueueSettings;
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::RouteTable;
 use crate::logic::scale::ScaleSettings;
+use crate::logic::tls::names::NameTable;
 
 /// The whole configuration, finished.
 #[derive(Debug, Clone)]
@@ -111,10 +113,12 @@ pub struct Listener {
     pub name: Arc<str>,
     /// At least one.
     pub binds: Vec<BindAddress>,
-    /// Connections it may have open; `None` is no limit but the process's file descriptors.
+    /// `max_connections:`; `None` where it says nothing.
     pub max_connections: Option<NonZeroUsize>,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// Do connections of trusted proxies begin with a PROXY header?
+    pub expects_proxy_header: bool,
 }
 
 /// `protocol:` of a listener.
@@ -124,6 +128,21 @@ pub enum Protocol {
     Http,
     /// Whatever runs over TCP: every connection goes to a node of the backend with this name.
     Tcp(Arc<str>),
+    /// TLS over TCP: the name that a connection asks for leads to a backend.
+    TlsByName(Arc<NameTable<Arc<str>>>),
+    /// Datagrams: every client has a session with a node of the backend with this name.
+    Udp(Arc<str>),
+}
+
+impl Listener {
+    /// Connections, or sessions, that may be open at a time; `None` is no limit but the process's file descriptors.
+    pub fn open_max(&self) -> Option<NonZeroUsize> {
+        match self.protocol {
+            // Whoever sends a datagram makes a session, under any address that it likes.
+            Protocol::Udp(_) => self.max_connections.or(NonZeroUsize::new(UDP_SESSIONS_DEFAULT)),
+            _ => self.max_connections,
+        }
+    }
 }
 
 impl Protocol {
@@ -131,7 +150,8 @@ impl Protocol {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http => "http",
-            Self::Tcp(_) => "tcp",
+            Self::Tcp(_) | Self::TlsByName(_) => "tcp",
+            Self::Udp(_) => "udp",
         }
     }
 }
@@ -181,8 +201,12 @@ pub struct BackendSettings {
     pub queue: QueueSettings,
     /// Between which bounds the servers' limits are found out; `None` where they are not.
     pub adaptive: Option<AdaptiveSettings>,
+    /// In which version nodes are told whose connection it is; `None` where they are not.
+    pub proxy_header: Option<proxy_protocol::Version>,
     /// What starts and stops its nodes.
     pub fleet: Option<Arc<FleetSettings>>,
+    /// Requests that a node of the fleet may have in flight; `None` is no limit.
+    pub fleet_in_flight_max: Option<NonZeroU32>,
     /// How many nodes its fleet has.
     pub scale: ScaleSettings,
 }
@@ -203,7 +227,9 @@ impl BackendSettings {
             hedge: None,
             queue: QueueSettings::default(),
             adaptive: None,
+            proxy_header: None,
             fleet: None,
+            fleet_in_flight_max: None,
             scale: ScaleSettings::default(),
         }
     }
@@ -217,6 +243,8 @@ pub const PANIC_THRESHOLD_DEFAULT: u32 = 5000;
 pub struct HealthSettings {
     /// What is asked for by GET; `None` is satisfied by a connection.
     pub path: Option<Box<str>>,
+    /// A datagram that is sent instead, and answered by a node that is well.
+    pub send: Option<Box<[u8]>>,
     /// Between two probes of one node.
     pub interval: Duration,
     /// How long a probe may take, connecting included.
@@ -229,6 +257,25 @@ pub struct HealthSettings {
     pub expect_body: Option<Box<str>>,
     /// Where the node says how busy its CPU is; see [`crate::logic::health::cpu_reading`].
     pub agent: Option<Box<str>>,
+    /// The PROXY header that the node expects before a request, if it does.
+    pub proxy_header: Option<proxy_protocol::Version>,
+}
+
+/// What `health: {}` asks for.
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            send: None,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            patience: Patience { rise: 2, fall: 3 },
+            expect: vec![(200, 399)],
+            expect_body: None,
+            agent: None,
+            proxy_header: None,
+        }
+    }
 }
 
 /// What ties requests to nodes.
@@ -321,6 +368,14 @@ pub struct ProcessSettings {
 }
 
 impl FleetSettings {
+    /// The engine's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Docker(_) => "docker",
+            Self::Process(_) => "process",
+        }
+    }
+
     /// How long a node may take to stop before it is ended.
     pub fn stop_grace(&self) -> Duration {
         match self {

@@ -3,9 +3,12 @@
 //! One task owns everything here. Engines are called by tasks of their own, whose answers come back as news, so that an
 //! engine that hangs delays nothing but itself. What the registry shall publish stands in the [`FleetTable`].
 
+mod calls;
 mod group;
+mod knock;
 mod mate;
 mod roll;
+mod sampling;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +16,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, News};
-use super::fleet::{Change, Fleet, Unit};
+use super::fleet::{Change, EngineFault, Fleet, Unit};
 use super::reload::InForce;
 use crate::config::settings::FleetSettings;
 use crate::logic::limits::{CHANGES_WAITING_MAX, SCALE_TICK};
@@ -31,8 +34,30 @@ const LOOKS: u32 = 5;
 /// The engines' lists are read again by themselves this often: what no event told is found then.
 const RESYNC: Duration = Duration::from_secs(30);
 
-/// The nodes that fleets have, by backend: what the registry shall publish.
-pub type FleetTable = HashMap<Arc<str>, Vec<FleetNode>>;
+/// The fleets, by backend: what the registry shall publish.
+pub type FleetTable = HashMap<Arc<str>, FleetState>;
+
+/// One fleet, as the registry shall see it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FleetState {
+    /// Its nodes.
+    pub nodes: Vec<FleetNode>,
+    /// What is decided of it; `None` until something was.
+    pub standing: Option<Standing>,
+}
+
+/// What is decided of a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// How many nodes there should be.
+    pub wanted: u32,
+    /// An operator decides: paused, or a number of nodes that was said.
+    pub paused: bool,
+    /// No node will take requests within the patience of one that comes now.
+    pub hopeless: bool,
+    /// When a request that was refused may come again, in seconds.
+    pub retry_after_s: u32,
+}
 
 /// A node of a fleet, as the registry shall see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +101,8 @@ pub struct Wiring {
     pub signals: Arc<dyn Signals>,
     /// Settings that are read again.
     pub in_force: watch::Receiver<InForce>,
+    /// Rung where a request comes to a backend that sleeps.
+    pub alarm: Arc<Notify>,
     /// Decide and tell, and do nothing.
     pub dry_run: bool,
 }
@@ -129,6 +156,7 @@ impl Autoscaler {
                 None => group.leave(&self.wiring, now),
             }
         }
+        let mut added = Vec::new();
         for backend in &settings.backends {
             let Some(fleet) = &backend.fleet else { continue };
             if self.groups.iter().any(|group| group.name == backend.name && !group.leaves) {
@@ -136,8 +164,11 @@ impl Autoscaler {
             }
             let index = self.engine_for(fleet);
             let engine = Arc::clone(&self.engines[index]);
+            added.push(index);
             self.groups.push(Group::new(backend, fleet, engine, index, self.hand_in.clone(), now));
         }
+        added.dedup();
+        added.into_iter().for_each(|index| self.look_at(index));
     }
 
     fn engine_for(&mut self, fleet: &FleetSettings) -> usize {
@@ -148,7 +179,6 @@ impl Autoscaler {
         let index = self.engines.len();
         forward(index, found.watch(), self.hand_in.clone());
         self.engines.push(found);
-        self.look_at(index);
         index
     }
 
@@ -156,10 +186,11 @@ impl Autoscaler {
     pub async fn run(mut self) {
         let mut tick = tokio::time::interval(SCALE_TICK / LOOKS);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut resync = tokio::time::interval(RESYNC);
+        let mut resync = tokio::time::interval_at(Instant::now() + RESYNC, RESYNC);
         loop {
             tokio::select! {
                 _ = tick.tick(), if !self.groups.is_empty() => self.tick(),
+                () = self.wiring.alarm.notified() => self.tick(),
                 Ok(()) = self.wiring.in_force.changed() => self.go_by_settings(),
                 Some(news) = self.news.recv() => self.take(news),
                 Some(order) = self.wiring.orders.recv() => self.obey(order),
@@ -183,10 +214,15 @@ impl Autoscaler {
         let now = self.began.elapsed();
         match news {
             News::Changed(engine, change) => self.changed(engine, change),
-            News::Listed(engine, Ok(units)) => self.listed(engine, units),
-            News::Listed(engine, Err(error)) => self.tell_engine(engine, Level::Warning, error.to_string()),
+            News::Listed(engine, asked, Ok(units)) => self.listed(engine, asked, units),
+            News::Listed(engine, _, Err(error)) => {
+                self.tell_engine(engine, Level::Warning, error.to_string())
+            }
             other => {
                 self.groups.iter_mut().for_each(|group| group.take(&other, &self.wiring, now));
+                if let News::Started(ticket, Ok(_)) = other {
+                    self.look_after_start(ticket);
+                }
             }
         }
     }
@@ -199,10 +235,13 @@ impl Autoscaler {
                 self.groups
                     .iter_mut()
                     .filter(|group| group.engine_index == engine)
-                    .for_each(Group::engine_is_back);
+                    .for_each(|group| group.engine_is_back(&self.wiring, now));
                 self.look_at(engine);
             }
             Change::Down(error) => {
+                let hung = self.groups.iter_mut().filter(|group| group.engine_index == engine);
+                hung.filter(|_| error.fault == EngineFault::Slow)
+                    .for_each(|group| group.engine_hangs(&error, &self.wiring, now));
                 let text = format!("{error}; nodes that run go on");
                 self.tell_engine(engine, Level::Error, text);
             }
@@ -223,19 +262,30 @@ impl Autoscaler {
     /// Asks an engine for its list.
     fn look_at(&self, index: usize) {
         let Some(engine) = self.engines.get(index).cloned() else { return };
-        let hand_in = self.hand_in.clone();
+        let (asked, hand_in) = (self.began.elapsed(), self.hand_in.clone());
         tokio::spawn(async move {
             let listed = engine.list().await;
-            let _ = hand_in.send(News::Listed(index, listed)).await;
+            let _ = hand_in.send(News::Listed(index, asked, listed)).await;
         });
+    }
+
+    /// A unit that ended before its start was answered was told under a name that nobody knew yet.
+    fn look_after_start(&self, ticket: u64) {
+        let has = |group: &&Group| group.nodes.iter().any(|mate| mate.ticket == ticket);
+        let engines = 0..self.engines.len();
+        match self.groups.iter().find(has) {
+            Some(group) => self.look_at(group.engine_index),
+            // Nobody waits for it any more: the list has one too many.
+            None => engines.for_each(|index| self.look_at(index)),
+        }
     }
 
     /// The truth of an engine: nodes that it does not have are gone, those that it has are known or adopted, and what
     /// belongs to no backend any more is stopped.
-    fn listed(&mut self, engine: usize, units: Vec<Unit>) {
+    fn listed(&mut self, engine: usize, asked: Duration, units: Vec<Unit>) {
         let now = self.began.elapsed();
         for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
-            group.reconcile(&units, &self.wiring, now);
+            group.reconcile(&units, asked, &self.wiring, now);
         }
         for unit in units {
             if self.groups.iter().any(|group| group.name == unit.backend && group.engine_index == engine) {
@@ -305,8 +355,13 @@ impl Autoscaler {
 
     fn publish(&self) {
         let mut table = FleetTable::new();
+        let now = self.began.elapsed();
         for group in &self.groups {
-            table.entry(Arc::clone(&group.name)).or_default().extend(group.published());
+            let fleet = table.entry(Arc::clone(&group.name)).or_default();
+            fleet.nodes.extend(group.published());
+            if !group.leaves {
+                fleet.standing = Some(group.standing(self.wiring.dry_run, now));
+            }
         }
         self.wiring.table.send_if_modified(|before| {
             let changed = *before != table;

@@ -130,9 +130,13 @@ impl DockerFleet {
         let made =
             client.create_container(Some(options), body).await.map_err(|error| self.trouble(&error))?;
         steps.tell(Happening::Created);
-        let started = self.run(&client, order, settings, &made.id, port).await;
-        if started.is_err() {
-            // What could not be started is of no use to anybody.
+        let mut started = self.run(&client, order, settings, &made.id, port).await;
+        if let Err(error) = &mut started {
+            // What could not be started is of no use to anybody, but for what it said.
+            let lines = self.last_lines(&UnitId(made.id.as_str().into())).await.unwrap_or_default();
+            if !lines.is_empty() {
+                error.message = format!("{}; its last lines: {}", error.message, lines.join(" | "));
+            }
             let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             let _ = client.remove_container(&made.id, Some(force)).await;
         }

@@ -13,14 +13,15 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::config::settings::HealthSettings;
 use crate::logic::health::{cpu_reading, first_pause, pause};
 use crate::logic::limits::PROBE_BYTES_MAX;
+use crate::logic::proxy_protocol::{self, Version};
 use crate::shared::node::{Node, NodeAddress};
 
 /// What came of one probe.
@@ -72,7 +73,7 @@ impl Prober {
         let result = within(settings.timeout, check(&node.address, settings)).await;
         let cpu = match &settings.agent {
             Some(path) if result.is_ok() => {
-                Some(within(settings.timeout, ask_agent(&node.address, path)).await)
+                Some(within(settings.timeout, ask_agent(&node.address, path, settings.proxy_header)).await)
             }
             Some(_) => Some(Err("the node does not pass its probes".into())),
             None => None,
@@ -93,15 +94,18 @@ async fn within<T>(
 }
 
 async fn check(address: &NodeAddress, settings: &HealthSettings) -> Result<(), Arc<str>> {
+    if let Some(datagram) = &settings.send {
+        return ask_by_datagram(address, datagram, settings.expect_body.as_deref()).await;
+    }
+    let header = settings.proxy_header;
     let Some(path) = &settings.path else {
         return match address {
-            NodeAddress::Tcp(address) => TcpStream::connect(address).await.map(drop),
-            NodeAddress::Unix(path) => UnixStream::connect(path).await.map(drop),
-            NodeAddress::Unresolved(_) => Err(io::ErrorKind::NotFound.into()),
-        }
-        .map_err(|error| refused(&error));
+            NodeAddress::Tcp(to) => opened(TcpStream::connect(to).await, header).await.map(drop),
+            NodeAddress::Unix(to) => opened(UnixStream::connect(to).await, header).await.map(drop),
+            NodeAddress::Unresolved(_) => Err(refused(&io::ErrorKind::NotFound.into())),
+        };
     };
-    let response = get(address, path).await?;
+    let response = get(address, path, header).await?;
     let status = response.status().as_u16();
     if !settings.expect.iter().any(|&(from, to)| (from..=to).contains(&status)) {
         return Err(
@@ -116,8 +120,35 @@ async fn check(address: &NodeAddress, settings: &HealthSettings) -> Result<(), A
     }
 }
 
-async fn ask_agent(address: &NodeAddress, path: &str) -> Result<u32, Arc<str>> {
-    let response = get(address, path).await?;
+/// One datagram from a socket of its own, and its answer. That nobody is there the kernel tells as a refusal.
+async fn ask_by_datagram(
+    address: &NodeAddress,
+    datagram: &[u8],
+    expected: Option<&str>,
+) -> Result<(), Arc<str>> {
+    let NodeAddress::Tcp(address) = address else {
+        return Err(format!("{address} takes no datagrams").into());
+    };
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let mut answer = vec![0; PROBE_BYTES_MAX];
+    let count = async {
+        let socket = UdpSocket::bind(any).await?;
+        socket.connect(address).await?;
+        socket.send(datagram).await?;
+        socket.recv(&mut answer).await
+    }
+    .await
+    .map_err(|error: io::Error| refused(&error))?;
+    match expected {
+        Some(text) if !holds(&answer[..count], text.as_bytes()) => {
+            Err("the answer to the datagram does not hold what is expected".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn ask_agent(address: &NodeAddress, path: &str, header: Option<Version>) -> Result<u32, Arc<str>> {
+    let response = get(address, path, header).await?;
     if !response.status().is_success() {
         return Err(format!("GET {path} answers {}", response.status().as_u16()).into());
     }
@@ -126,16 +157,34 @@ async fn ask_agent(address: &NodeAddress, path: &str) -> Result<u32, Arc<str>> {
 }
 
 /// One request on a connection of its own: a node that only serves those that it has must not look well.
-async fn get(address: &NodeAddress, path: &str) -> Result<Response<Incoming>, Arc<str>> {
+async fn get(
+    address: &NodeAddress,
+    path: &str,
+    header: Option<Version>,
+) -> Result<Response<Incoming>, Arc<str>> {
     match address {
         NodeAddress::Tcp(to) => {
-            exchange(TcpStream::connect(to).await.map_err(|error| refused(&error))?, &host(to), path).await
+            exchange(opened(TcpStream::connect(to).await, header).await?, &host(to), path).await
         }
         NodeAddress::Unix(to) => {
-            exchange(UnixStream::connect(to).await.map_err(|error| refused(&error))?, "localhost", path).await
+            exchange(opened(UnixStream::connect(to).await, header).await?, "localhost", path).await
         }
         NodeAddress::Unresolved(name) => Err(format!("{name} has no address").into()),
     }
+}
+
+/// A connection, with the PROXY header of a probe written where the node expects one.
+async fn opened<S: AsyncWrite + Unpin>(
+    connected: io::Result<S>,
+    header: Option<Version>,
+) -> Result<S, Arc<str>> {
+    let mut socket = connected.map_err(|error| refused(&error))?;
+    if let Some(version) = header {
+        let mut bytes = Vec::new();
+        proxy_protocol::write_own(version, &mut bytes);
+        socket.write_all(&bytes).await.map_err(|error| refused(&error))?;
+    }
+    Ok(socket)
 }
 
 async fn exchange(
@@ -216,7 +265,7 @@ fn draw() -> u64 {
 mod tests {
     use std::sync::Mutex;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -228,9 +277,7 @@ mod tests {
             interval: Duration::from_millis(50),
             timeout: Duration::from_millis(300),
             patience: Patience { rise: 1, fall: 1 },
-            expect: vec![(200, 399)],
-            expect_body: None,
-            agent: None,
+            ..HealthSettings::default()
         }
     }
 
@@ -306,8 +353,32 @@ mod tests {
         let endless: &'static str =
             Box::leak(format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(3_000_000)).into());
         let (address, _) = server(endless).await;
-        let response = get(&address, "/").await.unwrap();
+        let response = get(&address, "/", None).await.unwrap();
         assert_eq!(body(response).await.unwrap().len(), PROBE_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_datagram_is_answered_or_says_why_not() {
+        let node = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = NodeAddress::Tcp(node.local_addr().unwrap());
+        let asks = |text: Option<&str>| HealthSettings {
+            send: Some((*b"ping").into()),
+            expect_body: text.map(Into::into),
+            ..settings(None)
+        };
+        assert_eq!(outcome(&address, &asks(None)).await.unwrap_err(), "no answer within 300ms");
+        let echo = tokio::spawn(async move {
+            let mut bytes = [0; 64];
+            while let Ok((count, from)) = node.recv_from(&mut bytes).await {
+                node.send_to(&bytes[..count], from).await.unwrap();
+            }
+        });
+        assert_eq!(outcome(&address, &asks(None)).await, Ok(()));
+        assert_eq!(outcome(&address, &asks(Some("pin"))).await, Ok(()));
+        assert!(outcome(&address, &asks(Some("pong"))).await.unwrap_err().contains("does not hold"));
+        echo.abort();
+        let _ = echo.await;
+        assert_eq!(outcome(&address, &asks(None)).await.unwrap_err(), "connection refused");
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use super::fleet::{Call, Change, EngineError, EngineFault, Fleet, StartOrder, St
 use crate::config::settings::{FleetSettings, ProcessSettings};
 use crate::logic::limits::{CHANGES_WAITING_MAX, NODE_LOG_LINE_BYTES_MAX, NODE_LOG_LINES_MAX};
 use crate::logic::scale::lifecycle::Happening;
+use crate::shared::child;
 use crate::shared::node::Origin;
 
 /// The processes of one balancer.
@@ -123,7 +124,9 @@ impl ProcessFleet {
         let port = address.port().to_string();
         let fill = |text: &String| text.replace("{port}", &port);
         let program = settings.command.first().map(fill).unwrap_or_default();
-        let mut child = Command::new(&program)
+        let mut command = Command::new(&program);
+        child::prepare(command.as_std_mut());
+        let mut child = command
             .args(settings.command.iter().skip(1).map(fill))
             .envs(settings.env.iter().map(|(name, value)| (name, fill(value))))
             .stdin(Stdio::null())

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, Manuals};
@@ -29,7 +29,9 @@ use crate::config::Settings;
 use crate::config::settings::ServerHost;
 use crate::logic::limits::{PROBE_RESULTS_MAX, PROBES_AT_ONCE, REGISTRY_TICK};
 use crate::shared::event::{Event, EventSender, Kind, Level};
+use crate::shared::mailbox::{Command, Mailbox};
 use crate::shared::order::Order;
+use crate::shared::queue::Alarm;
 use crate::shared::snapshot::{Published, Snapshot};
 
 /// Knows the nodes.
@@ -50,6 +52,8 @@ pub struct Registry {
     probed: mpsc::Receiver<Probed>,
     /// The nodes of fleets, as the autoscaler wants them.
     fleets: FleetTable,
+    /// Rung by workers where a request comes to a backend that sleeps.
+    alarm: Arc<Notify>,
     /// Something beside nodes is not what was published.
     stale: bool,
 }
@@ -70,6 +74,8 @@ pub struct Wiring {
     pub fleets: watch::Receiver<FleetTable>,
     /// Who carries out orders that concern fleets.
     pub fleet_orders: mpsc::Sender<Order>,
+    /// The workers: requests that wait in them are brought together with nodes that are new.
+    pub workers: Vec<Mailbox>,
 }
 
 /// Makes nodes of all backends. Names are looked up all at once, and waited for no longer than
@@ -94,12 +100,18 @@ impl Registry {
             prober: Prober { results, places: Arc::new(Semaphore::new(PROBES_AT_ONCE)) },
             probed,
             fleets: FleetTable::new(),
+            alarm: Arc::default(),
             stale: true,
             settings: Arc::clone(&settings),
         };
         registry.go_by(settings).await;
         let snapshot = registry.snapshot(None);
         (registry, snapshot)
+    }
+
+    /// Rung where a request comes to a backend that sleeps: for the autoscaler.
+    pub fn alarm(&self) -> Arc<Notify> {
+        Arc::clone(&self.alarm)
     }
 
     /// Keeps the published snapshot true, for as long as it is polled.
@@ -134,7 +146,10 @@ impl Registry {
                     group.reconfigure(backend.clone());
                     group
                 }
-                None => Group::new(backend.clone()),
+                None => {
+                    let bell = Arc::clone(&self.alarm);
+                    Group::new(backend.clone(), Alarm::new(move || bell.notify_one()))
+                }
             };
             self.groups.push(group);
         }
@@ -156,8 +171,10 @@ impl Registry {
     /// Brings the nodes of these backends in line with the settings, the names and the operator.
     fn gather(&mut self, which: impl Fn(&Group) -> bool) {
         for group in self.groups.iter_mut().filter(|group| which(group)) {
-            let fleet = self.fleets.get(&group.settings.name).map_or(&[][..], Vec::as_slice);
-            let places = build::places(&group.settings, &self.names, fleet);
+            let fleet = self.fleets.get(&group.settings.name);
+            group.standing = fleet.and_then(|fleet| fleet.standing);
+            let nodes = fleet.map_or(&[][..], |fleet| &fleet.nodes);
+            let places = build::places(&group.settings, &self.names, nodes);
             group.gather(places, &self.removed, &self.manuals, &self.prober);
         }
     }
@@ -195,7 +212,13 @@ impl Registry {
     fn publish(&mut self, wiring: &Wiring) {
         if self.stale || self.groups.iter().any(|group| group.stale) {
             let snapshot = self.snapshot(Some(&wiring.events));
+            let queues = || snapshot.backends.iter().filter_map(|backend| backend.queue.as_ref());
+            let somebody_waits = queues().any(|queue| queue.has_open());
             wiring.published.publish(snapshot);
+            if somebody_waits {
+                // One whose mailbox is full looks by itself a moment later.
+                wiring.workers.iter().for_each(|worker| drop(worker.send(Command::Settle)));
+            }
         }
     }
 

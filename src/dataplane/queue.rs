@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::logic::fault::Fault;
 use crate::logic::queue::{DrainRate, Order, Standing, retry_after_s};
 use crate::shared::mailbox::Mailbox;
 use crate::shared::node::Node;
@@ -88,19 +89,22 @@ struct Waiter {
 }
 
 impl LocalQueue {
-    /// Begins to wait. `Err`: there is no place in the queue, and so many seconds are to be waited elsewhere.
-    pub(crate) fn enter(self: &Rc<Self>) -> Result<Waiting, u32> {
+    /// Begins to wait. `Err`: there is no place in the queue.
+    pub(crate) fn enter(self: &Rc<Self>) -> Result<Waiting, Fault> {
         let now_ms = self.shared.now_ms();
-        let standing = self.standing(now_ms);
-        let refusal = || retry_after_s(&standing);
-        if !self.shared.settings().admits(&standing) {
-            return Err(refusal());
+        let holding = self.shared.is_holding();
+        let full = if holding { Fault::HoldFull } else { Fault::QueueFull };
+        // What waits for a node to start says nothing of how fast it will be served.
+        if !holding && !self.shared.settings().admits(&self.standing(now_ms)) {
+            return Err(full);
         }
-        let ticket = self.shared.enter(self.home.worker, now_ms).ok_or_else(refusal)?;
+        let (_, patience) = self.shared.bounds();
+        let ticket = self.shared.enter(self.home.worker, now_ms).ok_or(full)?;
         let waiter = Rc::new(Waiter { ticket, granted: RefCell::default(), waker: RefCell::default() });
         self.waiters.borrow_mut().push_back(Rc::clone(&waiter));
         self.show();
-        Ok(Waiting { queue: Rc::clone(self), waiter, began: Instant::now(), served: false })
+        let queue = Rc::clone(self);
+        Ok(Waiting { queue, waiter, began: Instant::now(), served: false, patience, holding })
     }
 
     /// Hands a place whose request has ended to the next one that waits, on whichever worker; or gives it back.
@@ -142,6 +146,9 @@ impl LocalQueue {
     }
 
     fn order(&self) -> Order {
+        if self.shared.is_holding() {
+            return Order::Oldest;
+        }
         self.shared.settings().order(&self.standing(self.shared.now_ms()))
     }
 
@@ -198,9 +205,22 @@ pub(crate) struct Waiting {
     waiter: Rc<Waiter>,
     began: Instant,
     served: bool,
+    patience: Duration,
+    /// For a node to start.
+    holding: bool,
 }
 
 impl Waiting {
+    /// How long it may wait.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// What has become of it where that is over.
+    pub(crate) fn too_late(&self) -> Fault {
+        if self.holding { Fault::HoldTimeout } else { Fault::QueueTimeout }
+    }
+
     /// The node that has a place for this request, once there is one. The place is the caller's from then on.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Arc<Node>> {
         if let Some(node) = self.waiter.granted.take() {

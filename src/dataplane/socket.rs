@@ -175,6 +175,11 @@ impl Socket {
         rustix::net::getpeername(self.fd()).ok().flatten().and_then(|address| address.try_into().ok())
     }
 
+    /// The address that the peer connected to; `None` on a unix socket.
+    pub(crate) fn local_address(&self) -> Option<std::net::SocketAddr> {
+        rustix::net::getsockname(self.fd()).ok().and_then(|address| address.try_into().ok())
+    }
+
     /// Waits until it can be written to: the end of a connect, or room for more. May be dropped at any time.
     pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> + use<> {
         let shared = Rc::clone(&self.shared);

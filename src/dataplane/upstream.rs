@@ -185,6 +185,12 @@ impl InFlight {
         }
     }
 
+    /// Ends the watch of the timer: of a task that holds many of these, none speaks for the others.
+    pub(crate) fn unwatched(self) -> Self {
+        self.watch.end();
+        self
+    }
+
     pub(crate) fn node(&self) -> &Rc<LocalNode> {
         &self.node
     }

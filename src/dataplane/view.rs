@@ -13,9 +13,11 @@ use super::upstream::{InFlight, LocalNode};
 use crate::logic::balance::key::HashKey;
 use crate::logic::balance::table::HashTable;
 use crate::logic::balance::{Ask, Balancer, Nodes, Strategy};
+use crate::logic::fault::Fault;
 use crate::logic::hedge::{HedgePolicy, Pace, Standing};
 use crate::logic::latency::Reading;
 use crate::logic::message::RequestHead;
+use crate::logic::proxy_protocol::Version;
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{BackendIndex, RouteIndex};
 use crate::shared::budget::Budget;
@@ -39,7 +41,7 @@ pub(crate) struct View {
 pub(crate) enum Taken {
     /// A request is in flight on this one.
     Node(u16, InFlight),
-    /// Every node that may be used is at its limit, or others have waited longer.
+    /// Every node that may be used is at its limit, or is yet to start, or others have waited longer.
     Busy(Rc<LocalQueue>),
     /// There is none that may be used.
     Nobody,
@@ -51,7 +53,7 @@ pub(crate) struct LocalBackend {
     strategy: Strategy,
     balancer: Rc<RefCell<Balancer>>,
     weight_max: u32,
-    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    /// Where requests wait while every node is at its limit, or is yet to start; `None` where neither can be.
     pub(crate) queue: Option<Rc<LocalQueue>>,
     /// Where requests are hedged: by which rule, and how long nodes take to answer.
     hedging: Option<(HedgePolicy, Rc<RefCell<Pace>>)>,
@@ -81,7 +83,16 @@ impl View {
         &self.backends[usize::from(index.0)]
     }
 
-    /// Backends whose nodes have limits.
+    /// The backend of this name, looked for first where it was before.
+    pub(crate) fn find_backend(&self, name: &str, before: BackendIndex) -> Option<BackendIndex> {
+        let is_it = |backend: &LocalBackend| *backend.shared.name == *name;
+        if self.backends.get(usize::from(before.0)).is_some_and(is_it) {
+            return Some(before);
+        }
+        self.backends.iter().position(is_it).and_then(|at| u16::try_from(at).ok()).map(BackendIndex)
+    }
+
+    /// Backends whose requests may have to wait.
     pub(crate) fn limited(&self) -> impl Iterator<Item = &LocalBackend> {
         self.backends.iter().filter(|backend| backend.queue.is_some())
     }
@@ -197,6 +208,11 @@ impl LocalBackend {
         Tie { key: hashes.then(|| HashKey::ClientIp.of(&head, || client)).flatten(), ..Tie::default() }
     }
 
+    /// In which version its nodes are told whose connection it is.
+    pub(crate) fn proxy_header(&self) -> Option<Version> {
+        self.shared.proxy_header
+    }
+
     pub(crate) fn retry(&self) -> &RetryPolicy {
         &self.shared.retry
     }
@@ -229,7 +245,7 @@ impl LocalBackend {
     /// A node for a request that was not sent to any of `tried` yet, and came at `now`.
     pub(crate) fn take(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant, timer: &Timer) -> Taken {
         let Some(queue) = &self.queue else {
-            let untried = Untried { backend: self, tried, with_room: false };
+            let untried = self.untried(tried, None);
             while let Some(at) = self.pick(tie, &untried, draw, now) {
                 if let Some(begun) = InFlight::begin(&self.nodes[usize::from(at)], timer, self.panics()) {
                     return Taken::Node(at, begun);
@@ -239,19 +255,36 @@ impl LocalBackend {
         };
         // Nobody gets past those who wait.
         while queue.shared.waiting() == 0
-            && let Some(at) = self.claim(tie, tried, draw, now)
+            && let Some(at) = self.claim(tie, tried, u32::MAX, draw, now)
         {
             let node = &self.nodes[usize::from(at)];
             if let Some(begun) = InFlight::on_place(node, queue, timer, self.panics()) {
                 return Taken::Node(at, begun);
             }
         }
-        if self.has_other(tried) { Taken::Busy(Rc::clone(queue)) } else { Taken::Nobody }
+        let waits = self.has_other(tried) || (tried.is_empty() && self.wakes());
+        if waits { Taken::Busy(Rc::clone(queue)) } else { Taken::Nobody }
+    }
+
+    /// Has it no node that takes requests now, and will have one soon?
+    fn wakes(&self) -> bool {
+        self.shared.scaling.is_some_and(|scaling| scaling.asleep && !scaling.hopeless)
+    }
+
+    /// When a request that got no node may come again, in seconds, where that is known.
+    pub(crate) fn retry_after_s(&self, fault: Fault) -> Option<u32> {
+        match (fault, &self.shared.scaling, &self.queue) {
+            (Fault::NoHealthyNode | Fault::HoldFull | Fault::HoldTimeout, Some(scaling), _) => {
+                Some(scaling.retry_after_s)
+            }
+            (Fault::QueueFull | Fault::QueueTimeout, _, Some(queue)) => Some(queue.retry_after_s()),
+            _ => None,
+        }
     }
 
     /// Is there a node beside these that may be used, be it at its limit or not?
     pub(crate) fn has_other(&self, tried: &[u16]) -> bool {
-        let untried = Untried { backend: self, tried, with_room: false };
+        let untried = self.untried(tried, None);
         (0..untried.len()).any(|at| untried.usable(at))
     }
 
@@ -259,10 +292,22 @@ impl LocalBackend {
     pub(crate) fn settle(&self, mut draw: impl FnMut() -> u64) {
         let Some(queue) = &self.queue else { return };
         while queue.shared.has_open() {
+            let most = self.released_at_once(queue);
             // Whoever has waited takes any place: nothing ties it any more.
-            let Some(at) = self.claim(&mut Tie::default(), &[], draw(), Instant::now()) else { return };
+            let Some(at) = self.claim(&mut Tie::default(), &[], most, draw(), Instant::now()) else { return };
             queue.hand_on(Arc::clone(&self.nodes[usize::from(at)].node));
         }
+    }
+
+    /// How many of those that waited for it to start a node gets at once. It has more only where others came meanwhile, and
+    /// each that ends hands its place on.
+    fn released_at_once(&self, queue: &LocalQueue) -> u32 {
+        let places = self.shared.scaling.map(|scaling| scaling.places);
+        places.filter(|_| queue.shared.is_holding()).unwrap_or(u32::MAX)
+    }
+
+    fn untried<'a>(&'a self, tried: &'a [u16], room_within: Option<u32>) -> Untried<'a> {
+        Untried { backend: self, tried, room_within }
     }
 
     /// This worker's knowledge of a node, and its place in this backend.
@@ -271,12 +316,12 @@ impl LocalBackend {
         Some((u16::try_from(at).ok()?, &self.nodes[at]))
     }
 
-    /// A place on a node that has room.
-    fn claim(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant) -> Option<u16> {
+    /// A place on a node that has room, and no more than `most` in flight.
+    fn claim(&self, tie: &mut Tie, tried: &[u16], most: u32, draw: u64, now: Instant) -> Option<u16> {
         loop {
-            let at = self.pick(tie, &Untried { backend: self, tried, with_room: true }, draw, now)?;
+            let at = self.pick(tie, &self.untried(tried, Some(most)), draw, now)?;
             // Another worker may have taken the last one since it was looked at.
-            if self.nodes[usize::from(at)].node.claim() {
+            if self.nodes[usize::from(at)].node.claim_within(most) {
                 return Some(at);
             }
         }
@@ -318,8 +363,8 @@ pub(crate) struct Tie {
 struct Untried<'a> {
     backend: &'a LocalBackend,
     tried: &'a [u16],
-    /// And but for those that are at their limit?
-    with_room: bool,
+    /// And but for those that are at their limit, or have so many in flight?
+    room_within: Option<u32>,
 }
 
 impl Nodes for Untried<'_> {
@@ -354,7 +399,7 @@ impl Nodes for Untried<'_> {
     fn usable(&self, at: usize) -> bool {
         let takes = self.backend.shared.takes(at);
         takes
-            && (!self.with_room || self.backend.nodes[at].node.has_room())
+            && self.room_within.is_none_or(|most| self.backend.nodes[at].node.has_room_within(most))
             && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,16 +13,18 @@ use crossbeam_channel::Sender;
 use crossbeam_utils::CachePadded;
 
 use super::access::LogSink;
+use super::buffers::Buf;
 use super::driver::{Choice, Driver, Wanted};
-use super::http_session::Arrival;
+use super::http_session::{Arrival, Begun};
 use super::parking::Parking;
-use super::queue::Queues;
+use super::queue::{LocalQueue, Queues};
 use super::socket::Socket;
 use super::stats::Stats;
 use super::timers::{Timer, Timers};
-use super::view::View;
-use super::{buffers, listener, splice, tcp_session};
+use super::view::{LocalBackend, View};
+use super::{buffers, listener, proxied, splice, tcp_session, udp_session};
 use crate::logic::limits::HEAD_BYTES_CEILING;
+use crate::logic::proxy_protocol::Ends;
 use crate::shared::log_channel::LogSender;
 use crate::shared::mailbox::{Command, Inbox, Mailbox};
 use crate::shared::report::Report;
@@ -131,7 +134,11 @@ async fn live(assignment: Assignment, choice: Choice) {
         worker.listening.set(worker.listening.get() + 1);
         let accepting = Rc::clone(&worker);
         monoio::spawn(async move {
-            let _ = listener::run(Rc::clone(&accepting), socket, listener).await;
+            let takes_datagrams = matches!(accepting.view().snapshot.protocol(listener), Protocol::Udp(_));
+            let _ = match takes_datagrams {
+                true => udp_session::run(Rc::clone(&accepting), socket, listener).await,
+                false => listener::run(Rc::clone(&accepting), socket, listener).await,
+            };
             accepting.listening.set(accepting.listening.get() - 1);
         });
     }
@@ -340,6 +347,19 @@ impl Worker {
         }
     }
 
+    /// Counts a session that has no connection, as a connection is counted.
+    pub(crate) fn admit_session(self: &Rc<Self>, place: Place<'_>) -> Admission {
+        let listener = place.keep();
+        self.stats.accepted(listener);
+        self.loads.workers[self.index].fetch_add(1, Relaxed);
+        Admission::new(self, listener)
+    }
+
+    /// How many connections or sessions a listener may have open.
+    pub(crate) fn open_max(&self, listener: u16) -> usize {
+        self.loads.listeners.get(usize::from(listener)).map_or(usize::MAX, |(_, limit)| *limit)
+    }
+
     /// The worker with the fewest connections where the difference is worth a hand-over; else this one.
     fn emptiest(&self) -> usize {
         let loads = self.loads.workers.iter().map(|load| load.load(Relaxed));
@@ -354,15 +374,32 @@ impl Worker {
         let admission = Admission::new(self, listener);
         // No descriptor is left for the runtime to watch it with: the connection closes.
         let Ok(socket) = Socket::new(socket) else { return };
-        match self.view().snapshot.protocol(listener) {
-            Protocol::Http => Arrival { socket, admission, begun: None }.start(),
-            Protocol::Tcp(backend) => tcp_session::start(socket, admission, backend),
+        let view = self.view();
+        let trusted = || socket.peer_address().is_some_and(|peer| view.snapshot.trusts(peer.ip()));
+        if view.snapshot.expects_proxy_header(listener) && trusted() {
+            return proxied::start(socket, admission);
+        }
+        self.begin(socket, admission, None);
+    }
+
+    /// Serves a connection whose client is known. `first`: what it has sent already.
+    pub(crate) fn begin(self: &Rc<Self>, socket: Socket, admission: Admission, first: Option<Buf>) {
+        match self.view().snapshot.protocol(admission.listener) {
+            Protocol::Http => {
+                let since = self.timers.now();
+                let begun = first.map(|buf| Begun { bytes: buf.filled().into(), since });
+                Arrival { socket, admission, begun }.start();
+            }
+            Protocol::Tcp(_) | Protocol::TlsByName(_) => tcp_session::start(socket, admission, first),
+            // Nothing is accepted there.
+            Protocol::Udp(_) => {}
         }
     }
 
     fn obey(self: &Rc<Self>, command: Command) {
         match command {
             Command::Flush(ticket) => self.report(ticket),
+            Command::Settle => self.settle_all(),
             Command::Drain => {
                 self.draining.set(true);
                 self.parking.drain();
@@ -371,6 +408,19 @@ impl Worker {
             Command::Stop => self.stopping.set(true),
             Command::Adopt { socket, listener } => self.serve(socket, listener),
         }
+    }
+
+    /// Places come from elsewhere than from requests that end: a node that is new, or serves again.
+    fn settle_all(&self) {
+        self.view().limited().for_each(|backend| backend.settle(|| self.draw()));
+    }
+
+    /// The same, for the backend whose queue this is.
+    pub(crate) fn settle(&self, queue: &Rc<LocalQueue>) {
+        let view = self.view();
+        let is_its =
+            |backend: &&LocalBackend| backend.queue.as_ref().is_some_and(|own| Rc::ptr_eq(own, queue));
+        view.limited().filter(is_its).for_each(|backend| backend.settle(|| self.draw()));
     }
 
     fn report(&self, ticket: u64) {
@@ -402,8 +452,7 @@ impl Worker {
                 if view.nodes().any(|node| node.cut.get() && node.node.in_flight() > 0) {
                     self.timers.wake_all();
                 }
-                // Places come from elsewhere than from requests that end: a node that is new, or serves again.
-                view.limited().for_each(|backend| backend.settle(|| self.draw()));
+                self.settle_all();
             }
             if elapsed < HOUSEKEEPING {
                 continue;
@@ -488,12 +537,28 @@ impl Drop for Place<'_> {
 pub(crate) struct Admission {
     pub(crate) worker: Rc<Worker>,
     pub(crate) listener: u16,
+    /// Whose connection it is, as a trusted proxy says.
+    pub(crate) said: Option<Box<Ends>>,
 }
 
 impl Admission {
     fn new(worker: &Rc<Worker>, listener: u16) -> Self {
         worker.stats.opened(listener);
-        Self { worker: Rc::clone(worker), listener }
+        Self { worker: Rc::clone(worker), listener, said: None }
+    }
+
+    /// The client's address; `None` on a unix socket.
+    pub(crate) fn client_address(&self, socket: &Socket) -> Option<SocketAddr> {
+        match &self.said {
+            Some(ends) => Some(ends.source),
+            None => socket.peer_address(),
+        }
+    }
+
+    /// Both ends as the client sees them.
+    pub(crate) fn ends(&self, socket: &Socket) -> Option<Ends> {
+        let seen = || Some(Ends { source: socket.peer_address()?, destination: socket.local_address()? });
+        self.said.as_deref().copied().or_else(seen)
     }
 }
 

@@ -34,10 +34,13 @@ pub enum End {
     BodyTimeout,
     /// A tunnel (`Upgrade`) that was closed.
     Tunnel,
-    /// A connection of a tcp listener that both sides have closed.
+    /// A connection of a tcp listener that both sides have closed; a session of a udp listener that was silent for
+    /// `timeouts.udp_idle`, as every one is in the end.
     Closed,
     /// One on which nothing came for longer than `timeouts.tunnel_idle`.
     Idle,
+    /// A session of a udp listener that gave way to another one: there were as many as may be.
+    Evicted,
 }
 
 /// Was a request sent to a second node as well?
@@ -128,6 +131,7 @@ impl End {
             Self::Tunnel => "tunnel",
             Self::Closed => "closed",
             Self::Idle => "idle",
+            Self::Evicted => "evicted",
         }
     }
 

@@ -43,6 +43,10 @@ faults! {
     BadRequest => 400, "bad_request", Client, "The request is malformed or ambiguous, and was not forwarded.";
     /// `Host` is missing, repeated or invalid (RFC 9112, 3.2).
     BadHost => 400, "bad_host", Client, "The request needs exactly one valid Host.";
+    /// A trusted proxy's connection does not begin with a PROXY header, though its listener is told that it does.
+    BadProxyHeader => 400, "bad_proxy_header", Operator, "The connection does not begin with a valid PROXY header, which this listener expects of trusted proxies.";
+    /// A connection to a listener that goes by names does not begin with a TLS ClientHello, and there is no default.
+    BadHello => 400, "bad_hello", Client, "The connection does not begin with a valid TLS ClientHello.";
     /// The body's chunked coding is broken.
     BadBody => 400, "bad_body", Client, "The request's body is malformed.";
     /// The path has an encoding that routes could be slipped past with.
@@ -83,6 +87,10 @@ faults! {
     RouteFull => 503, "route_full", Operator, "As many requests of this route are in flight as it allows.";
     /// A place in the queue was not enough.
     QueueTimeout => 503, "queue_timeout", Operator, "All nodes stayed busy for too long.";
+    /// The backend sleeps, and as many requests wait for a node to start as may.
+    HoldFull => 503, "hold_full", Operator, "No node runs yet, and as many requests as may wait for one already.";
+    /// No node took requests within `scale.hold.timeout`.
+    HoldTimeout => 503, "hold_timeout", Operator, "No node had started in time.";
     /// The balancer is shutting down.
     Draining => 503, "draining", Operator, "The balancer is shutting down.";
     /// The node accepted the connection, then sent no head in time.
@@ -109,6 +117,8 @@ impl Fault {
                 | Fault::RouteFull
                 | Fault::QueueFull
                 | Fault::QueueTimeout
+                | Fault::HoldFull
+                | Fault::HoldTimeout
                 | Fault::ResponseTimeout
                 | Fault::ConnectTimeout
         )

@@ -26,6 +26,16 @@ pub const INTERIM_RESPONSES_MAX: u32 = 16;
 /// Empty lines before a request line that are forgiven (RFC 9112, 2.2 asks for at least one).
 pub const LEADING_EMPTY_LINES_MAX: usize = 4;
 
+/// Bytes of a PROXY header, its TLVs included: what a certificate's name or a cloud's endpoint needs, many times over.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * KIB;
+/// Bytes of a TLS ClientHello with the heads of its records, from the first to the last: a full record. What browsers send
+/// with a post-quantum key share is below 3 KiB.
+pub const HELLO_BYTES_MAX: usize = 16 * KIB;
+/// Protocols that a ClientHello may offer (RFC 7301).
+pub const HELLO_PROTOCOLS_MAX: usize = 64;
+/// Entries of `tls_routes` of one listener.
+pub const TLS_ROUTES_MAX: usize = 1024;
+
 /// Worker threads: more than any machine has cores.
 pub const WORKERS_MAX: usize = 1024;
 /// Listeners in one configuration.
@@ -94,6 +104,8 @@ pub struct Timeouts {
     pub body: Duration,
     /// Without a byte in either direction of a tunnel (`Upgrade`).
     pub tunnel_idle: Duration,
+    /// Without a datagram of a session in either direction.
+    pub udp_idle: Duration,
 }
 
 impl Default for Timeouts {
@@ -106,6 +118,7 @@ impl Default for Timeouts {
             response_head: Duration::from_secs(30),
             body: Duration::from_secs(30),
             tunnel_idle: Duration::from_secs(3600),
+            udp_idle: Duration::from_secs(60),
         }
     }
 }
@@ -202,6 +215,8 @@ pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
 pub const PROBES_AT_ONCE: usize = 256;
 /// Bytes of the head and of the body of an answer to a probe that are read; a text that is expected must stand there.
 pub const PROBE_BYTES_MAX: usize = 64 * KIB;
+/// Bytes of a datagram that asks a node how it is: what passes every network whole.
+pub const PROBE_DATAGRAM_BYTES_MAX: usize = 1200;
 /// Results of probes that may wait for the control plane; then probes wait.
 pub const PROBE_RESULTS_MAX: usize = 256;
 /// How often the control plane looks at ejections, drains and slow starts.
@@ -303,6 +318,28 @@ pub const BULK_READS: u8 = 3;
 pub const BULK_TURN_BYTES_MIN: u64 = 16 * 1024;
 /// Such turns in a row before a direction is copied again.
 pub const THIN_TURNS_MAX: u8 = 3;
+/// Bytes of the largest datagram, and of what the kernel joins datagrams to: the length field has 16 bits.
+pub const DATAGRAM_BYTES_MAX: usize = 64 * KIB;
+/// Datagrams (or joined ones) that one call receives or sends.
+pub const DATAGRAM_BATCH_MAX: usize = 64;
+/// Of them, those of one session: others have answers too.
+pub const SESSION_BATCH_MAX: usize = 16;
+/// Batches of one udp socket before the rest of the worker has its turn.
+pub const UDP_TURN_BATCHES_MAX: usize = 4;
+/// Datagrams in one message that is cut up by the kernel: Linux's `UDP_MAX_SEGMENTS` was 64 for most of its life.
+pub const TRAIN_SEGMENTS_MAX: usize = 64;
+/// Bytes of such a message: what is left of 64 KiB after the headers of IPv6 with some options.
+pub const TRAIN_BYTES_MAX: usize = 65_000;
+/// Sessions of a udp listener where `max_connections` does not say: each holds a descriptor.
+pub const UDP_SESSIONS_DEFAULT: usize = 16 * KIB;
+/// Bytes of a first datagram that are kept until it is answered, to be sent to another node where this one refuses it.
+pub const FIRST_DATAGRAM_BYTES_MAX: usize = 1500;
+/// How often udp sessions are looked through for those that were silent for too long.
+pub const UDP_SWEEP: Duration = Duration::from_millis(250);
+/// How long a session may be silent where the process drains.
+pub const UDP_DRAIN_IDLE: Duration = Duration::from_millis(2000);
+/// Bytes of datagrams that may wait for us in the kernel, where it allows so many (`net.core.rmem_max`).
+pub const UDP_BUFFER_BYTES: usize = 4096 * KIB;
 /// Events that may wait for the telemetry to take them: more are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 1024;
 /// How often a backend is looked at for scaling; one sample each. A step of load is met within it, and steps double the
@@ -358,8 +395,11 @@ pub const STICKY_SECRET_BYTES_MIN: usize = 16;
 pub const COOKIE_NAME_BYTES_MAX: usize = 64;
 
 const _: () = assert!(HEAD_BYTES_FLOOR < HEAD_BYTES_CEILING);
+const _: () = assert!(HELLO_BYTES_MAX < MEDIUM_BUFFER_BYTES && PROXY_HEADER_BYTES_MAX < MEDIUM_BUFFER_BYTES);
 const _: () = assert!(HEAD_BYTES_CEILING + EDITS_BYTES_CEILING + OWN_FIELDS_BYTES_MAX <= LARGE_BUFFER_BYTES);
 const _: () = assert!(TIMER_TICK.as_millis() * 2 <= TIMEOUT_FLOOR.as_millis());
+const _: () = assert!(SESSION_BATCH_MAX <= DATAGRAM_BATCH_MAX);
+const _: () = assert!(TRAIN_BYTES_MAX < DATAGRAM_BYTES_MAX);
 const _: () = assert!(RATE_TABLE_KEYS.is_power_of_two());
 const _: () = assert!(RETRY_ATTEMPTS_DEFAULT <= RETRY_ATTEMPTS_CEILING);
 const _: () = assert!(CONNECT_ATTEMPTS_MAX <= RETRY_ATTEMPTS_CEILING as usize);

@@ -5,6 +5,7 @@
 pub mod decide;
 pub mod hold;
 pub mod lifecycle;
+pub mod processor;
 pub mod starts;
 pub mod window;
 

@@ -7,11 +7,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::Settings;
-use crate::config::settings::BindAddress;
-use crate::logic::limits::BACKLOG;
+use crate::config::settings::{self, BindAddress};
+use crate::logic::limits::{BACKLOG, UDP_BUFFER_BYTES};
 
 /// How often, and how far apart, an address is asked whether somebody is there before it is left alone.
 const TAKE_OVER_TRIES: u32 = 20;
@@ -30,7 +30,25 @@ pub(super) struct Sockets {
     pub(super) admin: Option<TcpListener>,
 }
 
-/// Binds them. On TCP each worker gets a socket of its own, and the kernel deals the connections out (SO_REUSEPORT).
+/// What goes over a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Stream,
+    Datagrams,
+}
+
+impl Transport {
+    fn of(protocol: &settings::Protocol) -> Self {
+        match protocol {
+            settings::Protocol::Udp(_) => Self::Datagrams,
+            settings::Protocol::Http | settings::Protocol::Tcp(_) | settings::Protocol::TlsByName(_) => {
+                Self::Stream
+            }
+        }
+    }
+}
+
+/// Binds them. On TCP and UDP each worker gets a socket of its own, and the kernel deals connections and clients out (SO_REUSEPORT).
 pub(super) fn all(settings: &Settings, workers: usize) -> Result<Sockets, Vec<String>> {
     let mut sockets =
         Sockets { listeners: (0..workers).map(|_| Vec::new()).collect(), addresses: Vec::new(), admin: None };
@@ -38,14 +56,20 @@ pub(super) fn all(settings: &Settings, workers: usize) -> Result<Sockets, Vec<St
     for (index, listener) in settings.listeners.iter().enumerate() {
         let mut addresses = Vec::new();
         for bind in &listener.binds {
-            match sockets_of(bind, workers) {
+            match sockets_of(bind, workers, Transport::of(&listener.protocol)) {
                 Ok((address, fds)) => {
                     addresses.push(address);
                     let index = u16::try_from(index).unwrap_or(u16::MAX);
                     sockets.listeners.iter_mut().zip(fds).for_each(|(worker, fd)| worker.push((index, fd)));
                 }
                 Err(error) => {
-                    errors.push(explain(bind, &format!("listeners.{}.bind", listener.name), &error))
+                    let transport = Transport::of(&listener.protocol);
+                    errors.push(explain(
+                        bind,
+                        transport,
+                        &format!("listeners.{}.bind", listener.name),
+                        &error,
+                    ))
                 }
             }
         }
@@ -54,7 +78,9 @@ pub(super) fn all(settings: &Settings, workers: usize) -> Result<Sockets, Vec<St
     if let Some(admin) = &settings.admin {
         match exclusive(admin.bind).and_then(listen) {
             Ok(listener) => sockets.admin = Some(listener),
-            Err(error) => errors.push(explain(&BindAddress::Tcp(admin.bind), "admin.bind", &error)),
+            Err(error) => {
+                errors.push(explain(&BindAddress::Tcp(admin.bind), Transport::Stream, "admin.bind", &error))
+            }
         }
     }
     if errors.is_empty() { Ok(sockets) } else { Err(errors) }
@@ -70,10 +96,25 @@ pub(super) fn remove_unix_sockets(settings: &Settings) {
 }
 
 /// The address as text, and one socket for each worker.
-fn sockets_of(bind: &BindAddress, workers: usize) -> io::Result<(String, Vec<OwnedFd>)> {
+fn sockets_of(
+    bind: &BindAddress,
+    workers: usize,
+    transport: Transport,
+) -> io::Result<(String, Vec<OwnedFd>)> {
     match bind {
+        BindAddress::Tcp(address) if transport == Transport::Datagrams => {
+            let address = claim(|| datagrams(*address, false)?.local_addr())?;
+            let fds = (0..workers)
+                .map(|_| datagrams(address, true).map(OwnedFd::from))
+                .collect::<io::Result<_>>()?;
+            Ok((address.to_string(), fds))
+        }
         BindAddress::Tcp(address) => {
-            let address = claim(*address)?;
+            let address = claim(|| {
+                let socket = exclusive(*address)?;
+                socket.listen(1)?;
+                socket.local_addr()
+            })?;
             let fds = (0..workers).map(|_| shared(address).map(OwnedFd::from)).collect::<io::Result<_>>()?;
             Ok((address.to_string(), fds))
         }
@@ -88,12 +129,8 @@ fn sockets_of(bind: &BindAddress, workers: usize) -> io::Result<(String, Vec<Own
 
 /// Makes sure that nobody listens there: SO_REUSEPORT would let us share the port of another balancer, and take half of
 /// its connections without a word.
-fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
-    let attempt = || {
-        let socket = exclusive(address)?;
-        socket.listen(1)?;
-        socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
-    };
+fn claim(alone: impl Fn() -> io::Result<SockAddr>) -> io::Result<SocketAddr> {
+    let attempt = || alone()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into());
     let in_use = |claimed: &io::Result<_>| {
         claimed.as_ref().is_err_and(|error: &io::Error| error.kind() == io::ErrorKind::AddrInUse)
     };
@@ -134,6 +171,20 @@ fn shared(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// A socket for datagrams; `shared` with those of the other workers.
+fn datagrams(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(address.ip().is_loopback() || !address.ip().is_unspecified())?;
+    }
+    // What the kernel does not allow is as much as it does.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER_BYTES);
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
 fn listen(socket: Socket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -167,10 +218,11 @@ fn is_alive(path: &Path) -> bool {
 }
 
 /// What cannot be bound, why, and by which key or command that changes.
-fn explain(bind: &BindAddress, key: &str, error: &io::Error) -> String {
+fn explain(bind: &BindAddress, transport: Transport, key: &str, error: &io::Error) -> String {
+    let ss = if transport == Transport::Datagrams { "-lunp" } else { "-ltnp" };
     let cure = match (error.kind(), bind) {
         (io::ErrorKind::AddrInUse, BindAddress::Tcp(address)) => format!(
-            "another process listens there (`ss -ltnp 'sport = :{}'` names it): end it, or change `{key}`",
+            "another process listens there (`ss {ss} 'sport = :{}'` names it): end it, or change `{key}`",
             address.port()
         ),
         (io::ErrorKind::AddrInUse, BindAddress::Unix(_)) => {

@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Settings;
+use crate::config::settings::Protocol;
 use crate::logic::limits::RESERVED_FDS;
 
 /// Raises the soft limit to the hard one, and says where that is not enough.
@@ -14,8 +15,9 @@ pub(super) fn prepare(settings: &Settings) -> Vec<String> {
     let wanted: u64 = settings
         .listeners
         .iter()
-        .filter_map(|listener| listener.max_connections)
-        .map(|connections| 2 * connections.get() as u64)
+        .filter_map(|listener| Some((listener.max_connections?, &listener.protocol)))
+        // A session of a udp listener has no socket of its own on the client's side.
+        .map(|(max, protocol)| max.get() as u64 * if matches!(protocol, Protocol::Udp(_)) { 1 } else { 2 })
         .sum();
     let needed = wanted + RESERVED_FDS;
     if wanted == 0 || needed <= available {

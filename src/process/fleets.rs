@@ -4,12 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Settings;
 use crate::config::settings::FleetSettings;
 use crate::control::autoscaler::{EngineOf, Signals};
 use crate::control::docker::{DockerFleet, Endpoint, candidates};
 use crate::control::fleet::Fleet;
 use crate::control::process_fleet::ProcessFleet;
 use crate::shared::event::{Event, EventSender, Kind, Level};
+use crate::shared::snapshot::Published;
+use crate::telemetry::collector::Collector;
+
+/// How long a container may take to stop where all of them end.
+const END_GRACE: Duration = Duration::from_secs(1);
+/// And all of them together.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Engines of both kinds. `configuration` is the name of the file: it tells this balancer's containers from those of
 /// others on the same engine, over restarts too.
@@ -22,6 +30,25 @@ pub(super) fn engines(configuration: &str, events: EventSender) -> EngineOf {
             Arc::new(DockerFleet::new(endpoint(&events), owner.as_str().into(), events.clone()))
         }
     })
+}
+
+/// Stops and removes all containers of this balancer, for as long as [`END_TIMEOUT`]. Processes end with it by themselves.
+pub(super) async fn end_all(settings: &Settings, events: EventSender) {
+    let engine = engines(&settings.source.name, events);
+    let fleets = settings.backends.iter().filter_map(|backend| backend.fleet.as_deref());
+    let Some(docker) = fleets.into_iter().find(|fleet| matches!(fleet, FleetSettings::Docker(_))) else {
+        return;
+    };
+    let engine = engine(docker);
+    let end = async {
+        for unit in engine.list().await.unwrap_or_default().iter().filter(|unit| unit.ours) {
+            let _ = engine.stop(&unit.id, END_GRACE).await;
+            let _ = engine.remove(&unit.id).await;
+        }
+    };
+    if tokio::time::timeout(END_TIMEOUT, end).await.is_err() {
+        eprintln!("warning: not all containers have ended: see `docker ps --filter label=plimsoll.managed`");
+    }
 }
 
 /// The first place where an engine listens; where there is none, the place where one is expected.
@@ -47,11 +74,22 @@ fn owner(configuration: &str) -> String {
     digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// This version has no target of response times: the configuration refuses it.
-pub(super) struct CountersAlone;
+/// Response times, as the collector has them.
+pub(super) struct Measured {
+    collector: Collector,
+    published: Published,
+}
 
-impl Signals for CountersAlone {
-    fn p99(&self, _: &str) -> Option<Duration> {
-        None
+impl Measured {
+    pub(super) fn new(collector: Collector, published: Published) -> Self {
+        Self { collector, published }
+    }
+}
+
+impl Signals for Measured {
+    fn p99(&self, backend: &str) -> Option<Duration> {
+        let snapshot = self.published.current();
+        let backend = snapshot.backends.iter().find(|known| *known.name == *backend)?;
+        self.collector.p99(backend.nodes.iter().map(|entry| &*entry.node.id))
     }
 }

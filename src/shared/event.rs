@@ -76,7 +76,7 @@ pub struct Event {
     pub backend: Option<Arc<str>>,
     /// The node that it concerns.
     pub node: Option<Arc<str>>,
-    /// The rule that fired, where one did: `in_flight`, `cpu`, `idle`, `manual`. A word of ours: it is a label in metrics.
+    /// The rule that fired, where one did: `in_flight`, `cpu`, `idle`, `operator`. A word of ours: it is a label in metrics.
     pub rule: Option<&'static str>,
     /// What happened and why, one sentence for a person. May hold strings that strangers made: never markup.
     pub text: String,

@@ -17,6 +17,8 @@ const COMMANDS_MAX: usize = 1024;
 pub enum Command {
     /// Report now; the ticket comes back in [`super::report::Report::ticket`].
     Flush(u64),
+    /// Requests wait, and there may be places for them that no request gave back: a node is new, or serves again.
+    Settle,
     /// Close the listeners, finish what is in flight, close what is idle, then leave.
     Drain,
     /// Cut everything and leave.

@@ -15,15 +15,10 @@ static ALLOCATOR: counting::Counting = counting::Counting(mimalloc::MiMalloc);
 /// Keeps the process's memory in small pages. A connection is some hundred bytes to a few KiB, and comes and goes: a huge
 /// page stays whole for the last of them, and the kernel makes new ones of what was given back. For a process without
 /// clients this halves the resident memory (19 to 8 MiB). Programs that are started from here inherit it until
-/// [`allow_huge_pages`].
+/// [`child::prepare`](super::child::prepare).
 pub fn refuse_huge_pages() {
     // A kernel without huge pages has none to refuse.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-}
-
-/// Takes [`refuse_huge_pages`] back: for a child, between fork and exec. One system call, safe there.
-pub fn allow_huge_pages() {
-    let _ = rustix::thread::disable_transparent_huge_pages(false);
 }
 
 /// Gives free pages of this thread's heap back to the system. Walks the heap: for quiet moments after a burst.

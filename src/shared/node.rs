@@ -226,9 +226,9 @@ impl Node {
         self.in_flight_max.store(max, SeqCst);
     }
 
-    /// Is there room for one more? Only [`Node::claim`] makes sure of it.
-    pub fn has_room(&self) -> bool {
-        self.in_flight() < self.in_flight_max()
+    /// Is there room for one more, where it may have so many at most? Only [`Node::claim_within`] makes sure of it.
+    pub fn has_room_within(&self, most: u32) -> bool {
+        self.in_flight() < self.in_flight_max().min(most)
     }
 
     /// Finds out how many it can have in flight, from now on; `None` no longer does. A node that does so already goes on
@@ -257,7 +257,12 @@ impl Node {
     /// Sequentially consistent, as is giving back: a request that begins to wait and a place that becomes free must not
     /// miss one another (see `shared::queue`).
     pub fn claim(&self) -> bool {
-        let max = self.in_flight_max();
+        self.claim_within(u32::MAX)
+    }
+
+    /// As [`Node::claim`], where no more than `most` may be in flight.
+    pub fn claim_within(&self, most: u32) -> bool {
+        let max = self.in_flight_max().min(most);
         self.in_flight.fetch_update(SeqCst, SeqCst, |now| (now < max).then_some(now + 1)).is_ok()
     }
 

@@ -14,18 +14,22 @@
 //! take one off `open`; a request that leaves takes one off as well; a grant that finds nobody puts one back, and goes
 //! on to the next. It is below zero for as long as more have left than had not been called.
 
+mod holding;
+
 use std::sync::atomic::{
     AtomicI64, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
+pub use self::holding::{Alarm, Holding};
 use super::node::Node;
 use crate::logic::limits::WORKERS_MAX;
 use crate::logic::queue::{Order, QueueSettings, Standing};
+use crate::logic::scale::HoldSettings;
 
 /// No ticket.
 const NONE: u64 = u64::MAX;
@@ -35,6 +39,8 @@ const NONE: u64 = u64::MAX;
 pub struct Queue {
     backend: Arc<str>,
     settings: QueueSettings,
+    /// Of a backend whose nodes are started and stopped.
+    holding: Option<Holding>,
     began: Instant,
     /// Requests that wait, those too that were called and do not know it yet.
     waiting: CachePadded<AtomicU32>,
@@ -80,6 +86,7 @@ impl Queue {
         Self {
             backend,
             settings,
+            holding: None,
             began: Instant::now(),
             waiting: CachePadded::default(),
             busy_since_ms: AtomicU64::new(0),
@@ -90,6 +97,13 @@ impl Queue {
         }
     }
 
+    /// Where requests wait for nodes to start, too.
+    #[must_use]
+    pub fn with(mut self, holding: Option<Holding>) -> Self {
+        self.holding = holding;
+        self
+    }
+
     /// Name of its backend.
     pub fn backend(&self) -> &Arc<str> {
         &self.backend
@@ -98,6 +112,31 @@ impl Queue {
     /// What it was made with.
     pub fn settings(&self) -> &QueueSettings {
         &self.settings
+    }
+
+    /// What applies while no node takes requests, where such a thing was given.
+    pub fn hold(&self) -> Option<&HoldSettings> {
+        self.holding.as_ref().map(Holding::settings)
+    }
+
+    /// Do requests wait for a node to start, or are those who did not served yet?
+    pub fn is_holding(&self) -> bool {
+        self.holding.as_ref().is_some_and(Holding::applies)
+    }
+
+    /// Its backend has no node that takes requests any more, or has one again.
+    pub fn set_asleep(&self, asleep: bool) {
+        if let Some(holding) = &self.holding {
+            holding.set_asleep(asleep, self.waiting());
+        }
+    }
+
+    /// How many may wait now, and for how long.
+    pub fn bounds(&self) -> (u32, Duration) {
+        match self.holding.as_ref().filter(|holding| holding.applies()) {
+            Some(holding) => (holding.settings().max, holding.settings().timeout),
+            None => (self.settings.max, self.settings.timeout),
+        }
     }
 
     /// Milliseconds since it exists: the clock that all workers share.
@@ -127,15 +166,18 @@ impl Queue {
         self.granted.load(Relaxed)
     }
 
-    /// A request of this worker begins to wait, if no more than `max` do; its ticket. [`Queue::leave`] must follow.
+    /// A request of this worker begins to wait, if no more than may do; its ticket. [`Queue::leave`] must follow.
     pub fn enter(&self, worker: usize, now_ms: u64) -> Option<u64> {
-        let max = self.settings.max;
+        let (max, _) = self.bounds();
         let before = self.waiting.fetch_update(SeqCst, SeqCst, |now| (now < max).then_some(now + 1)).ok()?;
         if before == 0 {
             self.busy_since_ms.store(now_ms, Relaxed);
         }
         let ticket = self.next_ticket.fetch_add(1, Relaxed);
         self.seat(worker).open.fetch_add(1, SeqCst);
+        if let (0, Some(holding)) = (before, &self.holding) {
+            holding.first_came();
+        }
         Some(ticket)
     }
 
@@ -146,7 +188,9 @@ impl Queue {
         } else {
             self.seat(worker).open.fetch_sub(1, SeqCst);
         }
-        self.waiting.fetch_sub(1, SeqCst);
+        if let (1, Some(holding)) = (self.waiting.fetch_sub(1, SeqCst), &self.holding) {
+            holding.ran_empty();
+        }
     }
 
     /// A grant came, and nobody was there for it.

@@ -133,6 +133,8 @@ pub struct Totals {
     pub panics: u64,
     /// Times that accepting failed for want of file descriptors or memory.
     pub accept_errors: u64,
+    /// Datagrams that went nowhere: no node, no room for a session, or the kernel did not take them.
+    pub datagrams_dropped: u64,
 }
 
 /// Lines of the access log, each ended by a newline, on their way to the writer.

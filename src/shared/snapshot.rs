@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::node::{Node, NodeState};
 use super::queue::Queue;
 use super::route_gate::RouteGate;
+use super::scaling::Scaling;
 use crate::logic::access::LogFormat;
 use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
@@ -22,8 +23,10 @@ use crate::logic::balance::table::HashTable;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::hedge::HedgePolicy;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::proxy_protocol;
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{BackendIndex, RouteTable};
+use crate::logic::tls::names::NameTable;
 
 /// Everything that a worker needs to serve a request.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<str>>,
     /// What is spoken at each listener, by `ListenerIndex`; http where there is no entry.
     pub protocols: Vec<Protocol>,
+    /// Whether connections of trusted proxies begin with a PROXY header, by `ListenerIndex`; not where there is no entry.
+    pub expect_proxy_header: Vec<bool>,
     /// The routes.
     pub routes: Arc<RouteTable>,
     /// What limits each route, by `RouteIndex`; `None` for one without limits.
@@ -53,18 +58,27 @@ pub struct Snapshot {
 }
 
 /// What is spoken at a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1.
     Http,
     /// Bytes for a node of this backend; `None` while there is no backend of the name that the listener gives.
     Tcp(Option<BackendIndex>),
+    /// TLS whose names lead to backends; `None` as for [`Protocol::Tcp`].
+    TlsByName(Arc<NameTable<Option<BackendIndex>>>),
+    /// Datagrams, in sessions by client; `None` as for tcp.
+    Udp(Option<BackendIndex>),
 }
 
 impl Snapshot {
     /// What is spoken at this listener.
-    pub fn protocol(&self, listener: u16) -> Protocol {
-        self.protocols.get(usize::from(listener)).copied().unwrap_or(Protocol::Http)
+    pub fn protocol(&self, listener: u16) -> &Protocol {
+        self.protocols.get(usize::from(listener)).unwrap_or(&Protocol::Http)
+    }
+
+    /// Do connections of trusted proxies begin with a PROXY header at this listener?
+    pub fn expects_proxy_header(&self, listener: u16) -> bool {
+        self.expect_proxy_header.get(usize::from(listener)).copied().unwrap_or(false)
     }
 
     /// Is this peer one whose X-Forwarded-* are believed?
@@ -78,7 +92,9 @@ impl Snapshot {
     /// that no place of it is handed on. What is ejected keeps its places: the workers let it have a trial before the
     /// control plane knows.
     fn set_limits(&self) {
-        for backend in self.backends.iter().filter(|backend| backend.queue.is_some()) {
+        for backend in &self.backends {
+            let Some(queue) = &backend.queue else { continue };
+            queue.set_asleep(backend.scaling.as_ref().is_some_and(|scaling| scaling.asleep));
             for entry in &backend.nodes {
                 let usable = match entry.state {
                     NodeState::Serving | NodeState::Ejected => true,
@@ -119,10 +135,14 @@ pub struct Backend {
     pub hedge: Option<HedgePolicy>,
     /// How often both happened of late.
     pub budget: Arc<Budget>,
-    /// Where requests wait while every node is at its limit; `None` where no node has one.
+    /// Where requests wait while every node is at its limit, or is yet to start; `None` where neither can be.
     pub queue: Option<Arc<Queue>>,
+    /// How its nodes are started and stopped; `None` where nothing does.
+    pub scaling: Option<Scaling>,
     /// Between which bounds the nodes' limits are found out; `None` where they are not.
     pub adaptive: Option<AdaptiveSettings>,
+    /// In which version nodes are told whose connection it is; `None` where they are not.
+    pub proxy_header: Option<proxy_protocol::Version>,
     /// Its nodes, those that are down too.
     pub nodes: Vec<Entry>,
 }
@@ -150,6 +170,8 @@ pub struct Entry {
     pub effective: u32,
     /// Requests that it may have in flight; `None` is no limit.
     pub in_flight_max: Option<NonZeroU32>,
+    /// The container or the process that it is, as its engine names it.
+    pub unit: Option<Arc<str>>,
     /// Whether it takes requests.
     pub state: NodeState,
     /// Why it is in that state, in words for a person.
@@ -226,6 +248,7 @@ mod plain {
                 access_log: None,
                 listeners: Vec::new(),
                 protocols: Vec::new(),
+                expect_proxy_header: Vec::new(),
                 routes: Arc::default(),
                 gates: Vec::new(),
                 backends,
@@ -245,7 +268,9 @@ mod plain {
                 hedge: None,
                 budget: Arc::default(),
                 queue: None,
+                scaling: None,
                 adaptive: None,
+                proxy_header: None,
                 nodes,
             }
         }
@@ -259,6 +284,7 @@ mod plain {
                 weight,
                 effective: weight,
                 in_flight_max: None,
+                unit: None,
                 state: NodeState::Serving,
                 reason: "".into(),
                 since_ms: 0,

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::Notify;
 
 use super::ledger::Ledger;
+use super::window;
 use crate::logic::limits::FLUSH_TIMEOUT;
 use crate::shared::mailbox::{Command, Mailbox};
 use crate::shared::report::Report;
@@ -94,6 +95,15 @@ impl Collector {
     /// A look at the numbers as they are.
     pub fn view(&self) -> View<'_> {
         View { ledger: self.0.ledger(), now_ms: self.0.now_ms() }
+    }
+
+    /// The time within which 99 of 100 requests of the last seconds were answered by these nodes, by their ids; `None`
+    /// where there were none.
+    pub fn p99<'a>(&self, nodes: impl Iterator<Item = &'a str>) -> Option<Duration> {
+        let view = self.view();
+        let windows = nodes.filter_map(|id| view.ledger.node(id)).map(|node| &node.window);
+        let quantiles = window::merged(windows, view.now_ms / 1000)?;
+        Some(Duration::from_micros(quantiles.p99_us))
     }
 
     /// How long it has been collecting.

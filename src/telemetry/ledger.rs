@@ -167,6 +167,7 @@ fn add(sum: &mut Totals, more: Totals) {
         reports_dropped,
         panics,
         accept_errors,
+        datagrams_dropped,
     } = more;
     sum.bytes_in += bytes_in;
     sum.bytes_out += bytes_out;
@@ -178,6 +179,7 @@ fn add(sum: &mut Totals, more: Totals) {
     sum.reports_dropped += reports_dropped;
     sum.panics += panics;
     sum.accept_errors += accept_errors;
+    sum.datagrams_dropped += datagrams_dropped;
 }
 
 #[cfg(test)]

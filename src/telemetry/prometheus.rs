@@ -170,6 +170,11 @@ fn totals(page: &mut Exposition, ledger: &Ledger) {
             "Failures to accept for want of file descriptors or memory.",
             totals.accept_errors,
         ),
+        (
+            "plimsoll_datagrams_dropped",
+            "Datagrams that found no node, no room for a session, or no room in the kernel.",
+            totals.datagrams_dropped,
+        ),
     ] {
         page.family(name, Kind::Counter, help).sample(&[], value);
     }

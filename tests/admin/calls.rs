@@ -76,7 +76,7 @@ fn status_tells_of_the_process_and_of_all_that_was_counted() {
     let expected = json!({
         "requests_total": 10, "errors_total": 2, "retries_total": 3, "hedges_total": 0, "hedges_won_total": 0, "in_flight": 1, "connections": 5,
         "connections_total": 10, "bytes_in_total": 5, "bytes_out_total": 7, "panics_total": 1,
-        "accept_errors_total": 0, "log_lines_dropped_total": 2, "reports_dropped_total": 0,
+        "accept_errors_total": 0, "datagrams_dropped_total": 0, "log_lines_dropped_total": 2, "reports_dropped_total": 0,
     });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&totals[key], value, "{key}");

@@ -70,6 +70,7 @@ fn an_independent_parser_reads_both_formats_and_finds_what_was_counted() {
         ("plimsoll_telemetry_dropped", "counter"),
         ("plimsoll_panics", "counter"),
         ("plimsoll_accept_errors", "counter"),
+        ("plimsoll_datagrams_dropped", "counter"),
         ("plimsoll_uptime_seconds", "gauge"),
     ] {
         assert_eq!(
@@ -110,6 +111,7 @@ fn check_values(page: &Value) {
         ("plimsoll_telemetry_dropped_total", json!({ "kind": "report" }), 1.0),
         ("plimsoll_panics_total", json!({}), 0.0),
         ("plimsoll_accept_errors_total", json!({}), 0.0),
+        ("plimsoll_datagrams_dropped_total", json!({}), 0.0),
     ] {
         assert_eq!(sample(page, name, &labels), Some(expected), "{name} {labels}");
     }

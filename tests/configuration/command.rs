@@ -66,11 +66,14 @@ fn a_bad_file_ends_with_2_and_all_its_problems_on_stderr() {
 #[test]
 fn what_run_would_refuse_is_named_with_its_line() {
     let folder = Folder::new("later");
-    folder.write("a.yaml", "routes: [{ path: /*, docker_image: api, scale: { min: 0 } }]\n");
+    folder.write("a.yaml", "routes: [{ path: /*, servers: [{ url: https://a.test }] }]\n");
     let output = folder.run(&["check", "-c", "a.yaml"]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
-    assert!(said.contains("`run` would refuse 1 key:\n  a.yaml:1:55: `routes[0].scale.min`: "), "{said}");
+    assert!(
+        said.contains("`run` would refuse 1 key:\n  a.yaml:1:39: `routes[0].servers[0].url`: "),
+        "{said}"
+    );
 }
 
 #[test]

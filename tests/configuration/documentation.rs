@@ -17,6 +17,7 @@ const TABLES: &[(&str, Option<&str>)] = &[
     ("The file", None),
     ("`access_log`", Some("AccessLog")),
     ("`listeners.NAME`", Some("Listener")),
+    ("`listeners.NAME.tls_routes[]`", Some("TlsRoute")),
     ("`limits`", Some("Limits")),
     ("`timeouts`, `routes[].timeouts`", Some("Timeouts")),
     ("`routes[]`", Some("Route")),

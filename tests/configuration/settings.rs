@@ -91,15 +91,41 @@ fn health_is_off_unless_written_and_has_its_defaults_then() {
 }
 
 #[test]
+fn a_udp_listener_has_a_backend_of_udp_servers_and_a_limit() {
+    let file = |bind: &str, server: &str, health: &str| {
+        format!(
+            "listeners: {{ dns: {{ bind: '{bind}', protocol: udp, backend: dns }} }}\n\
+             backends: {{ dns: {{ servers: [{{ url: '{server}' }}], health: {health} }} }}"
+        )
+    };
+    let settings = parse(&file("127.0.0.1:53", "udp://10.0.0.1:53", "{ send: 'hex:00ff', expect_body: x }"));
+    assert!(settings.unsupported.is_empty());
+    let listener = &settings.listeners[0];
+    assert_eq!((listener.protocol.name(), listener.open_max().map(usize::from)), ("udp", Some(16_384)));
+    assert_eq!(settings.backends[0].health.as_ref().unwrap().send.as_deref(), Some(&[0, 255][..]));
+    for (bind, server, health, complaint) in [
+        ("127.0.0.1:53", "tcp://10.0.0.1:53", "{}", "takes no datagrams"),
+        ("127.0.0.1:53", "unix:/run/dns", "{}", "takes no datagrams"),
+        ("unix:/run/dns", "udp://10.0.0.1:53", "{}", "has no unix sockets"),
+        ("127.0.0.1:53", "udp://10.0.0.1:53", "{ send: 'hex:123' }", "even number of hexadecimal digits"),
+        ("127.0.0.1:53", "udp://10.0.0.1:53", "{ send: a, path: / }", "not by both"),
+        ("127.0.0.1:53", "udp://10.0.0.1:53", "{ expect_body: a }", "no answer to look at"),
+    ] {
+        let problems = config::parse(&file(bind, server, health), "test.yaml", &|_| None).unwrap_err();
+        assert!(problems.to_string().contains(complaint), "{problems}");
+    }
+}
+
+#[test]
 fn every_written_default_is_the_default() {
     let plain = parse("routes: [{ respond: {} }]");
     let written = parse(
         "workers: auto\ndriver: auto\ngrace: 30s\ntrusted_proxies: []\n\
          access_log: { path: stdout, format: json, sample: 1.0 }\n\
          limits: { head: 32KiB, headers: 100, uri: 8KiB, body: none }\n\
-         timeouts: { client_head: 10s, client_idle: 60s, client_body: 30s, connect: 2s, response_head: 30s, body: 30s, tunnel_idle: 1h }\n\
+         timeouts: { client_head: 10s, client_idle: 60s, client_body: 30s, connect: 2s, response_head: 30s, body: 30s, tunnel_idle: 1h, udp_idle: 60s }\n\
          admin: { bind: 127.0.0.1:9900, writable: true, token_file: null }\n\
-         listeners: { web: { bind: \":8080\", protocol: http, max_connections: 0, accept_proxy_protocol: false } }\n\
+         listeners: { web: { bind: \":8080\", protocol: http, max_connections: 0, accept_proxy_protocol: false, tls_routes: [] } }\n\
          routes: [{ respond: { status: 200, body: \"\" }, max_in_flight: 0, timeouts: {} }]\n",
     );
     assert_eq!((written.limits, written.timeouts), (plain.limits, plain.timeouts));

@@ -28,7 +28,8 @@ fn the_node_itself() {
     }
 }
 
-fn config(driver: Driver, min: u32, mark: &str) -> String {
+/// Up to four such nodes.
+pub(crate) fn config(driver: Driver, min: u32, mark: &str) -> String {
     let exe = std::env::current_exe().unwrap();
     format!(
         "{}{}\nroutes: [{{ path: /*, backend: node }}]\nbackends:\n  node:\n    process:\n      command: [\"{}\", \"--exact\", \
@@ -40,7 +41,8 @@ fn config(driver: Driver, min: u32, mark: &str) -> String {
     )
 }
 
-fn serving(rig: &Rig) -> Vec<String> {
+/// The nodes that take requests.
+pub(crate) fn serving(rig: &Rig) -> Vec<String> {
     let nodes: Value = serde_json::from_slice(&rig.admin("/api/v1/nodes").body).unwrap();
     let list = nodes.as_array().cloned().or_else(|| nodes["nodes"].as_array().cloned()).unwrap_or_default();
     let serve = list.iter().filter(|node| node["state"] == "serving");

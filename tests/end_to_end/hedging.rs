@@ -211,7 +211,7 @@ site_cases! { on;
             let answer = ask(rig.balancer.address(), &get("/x"));
             wait_for("both", || (asked(&origins[1]) > before).then_some(()));
             let id = node(&rig, &origins[down])["id"].as_str().unwrap().replace('/', "%2F");
-            rig.patch(&format!("/api/v1/nodes/{id}"), r#"{"state":"down"}"#);
+            rig.order("PATCH", &format!("/api/v1/nodes/{id}"), r#"{"state":"down"}"#);
             wait_for("its end there", || (node(&rig, &origins[down])["in_flight"] == 0).then_some(()));
             gate.open();
             assert_eq!(answer.join().unwrap().text(), answers);

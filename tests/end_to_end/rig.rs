@@ -107,17 +107,18 @@ impl Rig {
         Client::connect(address, "").send(request).response()
     }
 
-    /// Changes something by the admin API, which must accept it.
+    /// What the admin API says to a write, which must be carried out.
     #[track_caller]
-    pub(crate) fn patch(&self, path: &str, body: &str) {
+    pub(crate) fn order(&self, method: &str, path: &str, body: &str) -> Value {
         let address = self.balancer.admin.expect("the admin API is on");
-        let head = format!(
-            "PATCH {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
             body.len()
         );
-        let answer = Client::connect(address, "").send(head).response();
-        assert!((200..300).contains(&answer.status()), "{path}: {answer:?}");
+        let answer = Client::connect(address, "").send(request).response_to(method);
+        assert!((200..300).contains(&answer.status()), "{method} {path} {body}: {answer:?}");
+        serde_json::from_slice(&answer.body).expect("the admin API answers with JSON")
     }
 
     #[track_caller]

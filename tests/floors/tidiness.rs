@@ -12,6 +12,12 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
         "src/dataplane/socket.rs",
         "a read and a write at a time on one stream, which the runtime's API would forbid",
     ),
+    (
+        "src/dataplane/datagrams.rs",
+        "no crate has both recvmmsg and a sendmmsg with control messages of each message",
+    ),
+    ("src/dataplane/datagrams/ancillary.rs", "control messages lie in memory as C has them"),
+    ("src/shared/child.rs", "`pre_exec` is unsafe: it runs between fork and exec"),
     ("src/shared/memory.rs", "mimalloc's call that gives memory back is a C function without a wrapper"),
     ("loadgen/src/node/socket.rs", "monoio gives the descriptor as a number, rustix wants a borrowed one"),
 ];

@@ -69,6 +69,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) descriptors: Option<u32>,
     /// The file or the named pipe that is its standard output; else nobody reads it.
     pub(crate) stdout: Option<&'a Path>,
+    /// Where its configuration is written; else to a new file.
+    pub(crate) file: Option<&'a Path>,
     /// What it sees in place of /etc/hosts. For root alone: it is mounted in a namespace of its own.
     pub(crate) hosts: Option<&'a Path>,
 }
@@ -83,7 +85,7 @@ impl Balancer {
     /// As [`Self::start`], in circumstances of the test's own.
     #[track_caller]
     pub(crate) fn launch(config: &str, launch: &Launch<'_>) -> Self {
-        let file = write_config(config);
+        let file = write_config(config, launch.file);
         let limit = launch.descriptors.map_or_else(String::new, |most| format!("ulimit -n {most}\n"));
         let mut command = Command::new(if launch.hosts.is_some() { "unshare" } else { "sh" });
         if let Some(hosts) = launch.hosts {
@@ -181,11 +183,11 @@ fn listener(text: &str) -> Option<(SocketAddr, String)> {
     Some((address.parse().ok()?, name.trim_matches(['(', ')']).to_owned()))
 }
 
-fn write_config(config: &str) -> PathBuf {
+fn write_config(config: &str, file: Option<&Path>) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("{}-{}-{number}.yaml", env!("CARGO_CRATE_NAME"), std::process::id());
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let file = file.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name), Path::to_path_buf);
     std::fs::write(&file, config).expect("the configuration can be written");
     file
 }

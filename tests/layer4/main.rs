@@ -5,33 +5,19 @@
 mod harness;
 
 mod bulk;
+mod datagrams;
+mod dialling;
+mod dns;
 mod endings;
+mod names;
 mod nodes;
+mod postgres;
+mod proxied;
+mod reload;
 mod rig;
+mod telling;
 mod trouble;
+mod udp;
 
 /// Cases that are not run, by name, each with its reason.
 const SKIPS: &[(&str, &str)] = &[];
-
-/// Runs a case on each driver that this machine has.
-macro_rules! on_both_drivers {
-    ($($case:ident),+ $(,)?) => {$(
-        mod $case {
-            use crate::harness::balancer::Driver;
-
-            #[test]
-            fn io_uring() {
-                match Driver::IoUring.unavailable() {
-                    Some(reason) => eprintln!("skipped: {reason}"),
-                    None => super::$case(Driver::IoUring),
-                }
-            }
-
-            #[test]
-            fn epoll() {
-                super::$case(Driver::Epoll);
-            }
-        }
-    )+};
-}
-pub(crate) use on_both_drivers;

@@ -14,6 +14,11 @@ pub(crate) struct Rig {
     pub(crate) balancer: Balancer,
 }
 
+/// What [`site_cases`](crate::harness::site::site_cases) gives a case here: its driver, and the case starts what it needs.
+pub(crate) fn on(driver: Driver) -> Driver {
+    driver
+}
+
 /// A node that the test plays itself.
 pub(crate) struct Node(TcpListener);
 
@@ -24,6 +29,13 @@ impl Node {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
+    }
+
+    /// Nobody has connected.
+    #[track_caller]
+    pub(crate) fn assert_left_alone(&self) {
+        self.0.set_nonblocking(true).unwrap();
+        assert!(self.0.accept().is_err(), "a connection came");
     }
 
     /// The next connection.
@@ -57,6 +69,13 @@ impl Rig {
         Self { balancer: Balancer::start(&config) }
     }
 
+    /// With listeners and backends of the test's own; the listener that [`Rig::client`] connects to is `db`.
+    #[track_caller]
+    pub(crate) fn with(driver: Driver, config: &str) -> Self {
+        let common = "workers: 1\nadmin: { bind: \"127.0.0.1:0\" }";
+        Self { balancer: Balancer::start(&format!("driver: {}\n{common}\n{config}\n", driver.name())) }
+    }
+
     #[track_caller]
     pub(crate) fn client(&self) -> TcpStream {
         patient(TcpStream::connect(self.balancer.listener("db")).expect("the balancer accepts"))
@@ -75,15 +94,27 @@ impl Rig {
     /// An answer of the admin API.
     #[track_caller]
     pub(crate) fn json(&self, path: &str) -> Value {
+        let answer = self.text(path);
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let body = body.find(['{', '[']).map(|at| &body[at..]).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_str(body).into_iter();
+        values.next().expect("a body").unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    /// The text of the metrics.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> String {
+        self.text("/metrics")
+    }
+
+    #[track_caller]
+    fn text(&self, path: &str) -> String {
         let address = self.balancer.admin.expect("the admin API is on");
         let mut stream = patient(TcpStream::connect(address).unwrap());
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
-        let body = body.find(['{', '[']).map(|at| &body[at..]).unwrap_or_default();
-        let mut values = serde_json::Deserializer::from_str(body).into_iter();
-        values.next().expect("a body").unwrap_or_else(|error| panic!("{error}: {answer}"))
+        answer
     }
 
     /// Requests in flight, and connections that are open.

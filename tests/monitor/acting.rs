@@ -75,6 +75,49 @@ fn a_weight_is_set_and_an_impossible_one_cannot_be() {
 }
 
 #[test]
+fn a_fleet_is_grown_scaled_and_paused_and_the_timeline_says_why() {
+    with_browser("acting::a_fleet_is_grown_scaled_and_paused_and_the_timeline_says_why", |browser| async {
+        let scene = Scene::fleet();
+        let browser = browser.open(&scene.url()).await;
+        let serving = |count: u32| format!("document.querySelectorAll('tr.node.serving').length === {count}");
+        let lane = |words: &str| format!("document.getElementById('lanes').textContent.includes('{words}')");
+        browser.wait("the first node", &serving(1)).await;
+        browser.wait("its lane", &lane("1 running, 1 wanted, 1 to 4 allowed")).await;
+        browser
+            .wait("the rule", "document.getElementById('events').textContent.includes('rule: below_min')")
+            .await;
+
+        browser.click(".backend .start").await;
+        assert!(browser.text("#effect").await.contains("(process)"));
+        browser.click("#confirm").await;
+        browser.wait("a second one", &serving(2)).await;
+
+        browser.click(".backend .scale").await;
+        browser.run("document.getElementById('change_number').value = ''").await;
+        browser.keys("#change_number", "3").await;
+        browser.click("#confirm").await;
+        browser.wait("a third one", &serving(3)).await;
+        browser
+            .wait("an operator decides", &lane("3 running, 3 wanted, 1 to 4 allowed, scaler paused"))
+            .await;
+        browser
+            .wait("and is told", "document.getElementById('events').textContent.includes('rule: operator')")
+            .await;
+        assert!(
+            scene.nodes().iter().all(|node| node["container"].as_str().is_some_and(|id| id.starts_with('p')))
+        );
+
+        browser.click(".backend .paused").await;
+        browser.click("#confirm").await;
+        browser.wait("the scaler decides", &format!("!{}", lane("scaler paused"))).await;
+        browser.click(".backend .paused").await;
+        browser.click("#confirm").await;
+        browser.wait("and is paused", &lane("scaler paused")).await;
+        browser.finish(&[]).await;
+    });
+}
+
+#[test]
 fn filters_filter() {
     with_browser("acting::filters_filter", |browser| async {
         let scene = Scene::start();

@@ -50,6 +50,24 @@ backends:
         Self { balancer, over, clients }
     }
 
+    /// A fleet of one to four nodes, and nobody who asks them.
+    pub(crate) fn fleet() -> Self {
+        let node = env!("CARGO_BIN_EXE_plimsoll");
+        let balancer = Balancer::start(&format!(
+            "workers: 2
+access_log: off
+listeners: {{ web: {{ bind: '127.0.0.1:0' }} }}
+admin: {{ bind: '127.0.0.1:0' }}
+routes: [{{ path: /*, backend: shop }}]
+backends:
+  shop:
+    process: {{ command: ['{node}', demo-node, --name, 'node-{{port}}', --port, '{{port}}'] }}
+    scale: {{ min: 1, max: 4 }}
+"
+        ));
+        Self { balancer, over: Arc::default(), clients: Vec::new() }
+    }
+
     pub(crate) fn admin(&self) -> SocketAddr {
         self.balancer.admin.expect("the banner names the admin API")
     }

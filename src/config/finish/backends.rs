@@ -17,6 +17,7 @@ use crate::config::{closest, quoted};
 use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
 use crate::logic::limits::{BACKENDS_MAX, NODES_MAX, STICKY_SECRET_BYTES_MIN};
+use crate::logic::proxy_protocol::Version;
 use crate::logic::route::BackendIndex;
 
 /// The backends of a file, those that routes carry too.
@@ -34,6 +35,10 @@ struct Known {
     used: bool,
     /// A server that speaks no HTTP, with its place.
     not_http: Option<(Scheme, Range<usize>)>,
+    /// Where `send_proxy_protocol` stands.
+    proxy_header: Option<Range<usize>>,
+    /// A server that takes no datagrams, with its place.
+    not_udp: Option<Range<usize>>,
 }
 
 impl Backends {
@@ -117,15 +122,19 @@ impl Backends {
 
     fn add(&mut self, name: Arc<str>, keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) -> usize {
         let index = self.finished.len();
-        let (servers, not_http) = servers(&name, keys, place, notes);
+        let (servers, not_http, not_udp) = servers(&name, keys, place, notes);
         self.by_name.insert(Arc::clone(&name), index);
-        self.known.push(Known { name: place.key_span(), used: false, not_http });
+        let sends = place.key("send_proxy_protocol");
+        let proxy_header = keys.send_proxy_protocol.map(version);
+        let proxy_place = proxy_header.map(|_| sends.key_span());
+        let name_span = place.key_span();
+        self.known.push(Known { name: name_span, used: false, not_http, proxy_header: proxy_place, not_udp });
         self.finished.push(BackendSettings {
             name,
             strategy: strategy(keys.strategy),
             affinity: affinity(keys, place, notes),
             servers,
-            health: keys.health.map(|raw| health::probes(raw, &place.key("health"), notes)),
+            health: keys.health.map(|raw| health::probes(raw, proxy_header, &place.key("health"), notes)),
             outlier: keys.outlier.map(health::ejection),
             slow_start: keys.slow_start.map_or(Duration::ZERO, |span| span.0),
             panic_threshold: keys.panic_threshold.map_or(PANIC_THRESHOLD_DEFAULT, |share| share.0),
@@ -133,7 +142,9 @@ impl Backends {
             hedge: limits::hedge(keys, place, notes),
             queue: limits::queue(keys.queue),
             adaptive: limits::adaptive(keys, place, notes),
+            proxy_header,
             fleet: fleet::fleet(keys, place, notes),
+            fleet_in_flight_max: fleet::in_flight_max(keys),
             scale: fleet::scale(keys, place, notes),
         });
         limits::check_queue(keys, place, notes);
@@ -146,6 +157,7 @@ impl Backends {
     }
 
     fn use_http(&mut self, index: usize, notes: &mut Notes) {
+        self.refuse_proxy_header(index, notes);
         let known = &mut self.known[index];
         known.used = true;
         // Said once, however many routes there are.
@@ -154,6 +166,15 @@ impl Backends {
             notes.problem(Problem::error(span, format!("a route leads to this `{name}://` server")).help(
                 format!("routes need `http://` servers; a `protocol: {name}` listener takes this one"),
             ));
+        }
+    }
+
+    /// A backend of `http` routes keeps its connections for every client.
+    fn refuse_proxy_header(&mut self, index: usize, notes: &mut Notes) {
+        if let Some(span) = self.known[index].proxy_header.take() {
+            let message = "a route leads here, and its connections to nodes are shared by clients";
+            let help = "remove it: nodes that speak HTTP learn of the client by `x-forwarded-for`";
+            notes.problem(Problem::error(span, message).help(help));
         }
     }
 
@@ -166,6 +187,13 @@ impl Backends {
         {
             let problem = Problem::error(span.clone(), "a `tcp` listener leads to this `udp://` server");
             notes.problem(problem.help("write `tcp://`, or make the listener `protocol: udp`"));
+        }
+        if scheme == Scheme::Udp
+            && let Some(span) = known.not_udp.take()
+        {
+            let problem =
+                Problem::error(span, "a `udp` listener leads to this server, which takes no datagrams");
+            notes.problem(problem.help("write `udp://`, or make the listener `protocol: tcp`"));
         }
         let affinity = &self.finished[index].affinity;
         if affinity.sticky.is_some() || affinity.hash_key != HashKey::ClientIp {
@@ -186,16 +214,17 @@ impl Backends {
 }
 
 type NotHttp = Option<(Scheme, Range<usize>)>;
+type NotUdp = Option<Range<usize>>;
 
 fn servers(
     name: &str,
     keys: BackendKeys<'_>,
     place: &Place<'_>,
     notes: &mut Notes,
-) -> (Vec<Server>, NotHttp) {
+) -> (Vec<Server>, NotHttp, NotUdp) {
     let list = place.key("servers");
     let mut seen: HashMap<&ServerUrl, Range<usize>> = HashMap::new();
-    let (mut servers, mut not_http) = (Vec::new(), None);
+    let (mut servers, mut not_http, mut not_udp) = (Vec::new(), None, None);
     for (index, raw) in keys.servers.iter().take(NODES_MAX).enumerate() {
         let place = list.item(index);
         let Some(url) = &raw.url else {
@@ -209,6 +238,9 @@ fn servers(
                     .other(before, "first listed here")
                     .help("for a larger share, give one of them a `weight`"),
             );
+        }
+        if url.scheme != Scheme::Udp {
+            not_udp = Some(url_place.span.clone());
         }
         match url.scheme {
             Scheme::Http => {}
@@ -231,7 +263,14 @@ fn servers(
     if keys.servers.len() > NODES_MAX {
         notes.error(&list, format!("there are more than {NODES_MAX} servers"), "split the backend");
     }
-    (servers, not_http)
+    (servers, not_http, not_udp)
+}
+
+fn version(header: raw::ProxyHeader) -> Version {
+    match header {
+        raw::ProxyHeader::V1 => Version::V1,
+        raw::ProxyHeader::V2 => Version::V2,
+    }
 }
 
 fn strategy(strategy: Option<raw::Strategy>) -> Strategy {

@@ -1,5 +1,6 @@
 //! `docker`, `docker_image`, `process` and `scale` of a backend: what its nodes are started from, and how many.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{Notes, Place};
@@ -39,6 +40,13 @@ pub(super) fn fleet(
     docker.map(FleetSettings::Docker).or(process.map(FleetSettings::Process)).map(Arc::new)
 }
 
+/// Requests that one of its nodes may have in flight; `None` is no limit. No part of what a node is started from: another
+/// limit replaces no node.
+pub(super) fn in_flight_max(keys: BackendKeys<'_>) -> Option<NonZeroU32> {
+    let docker = keys.docker.and_then(|docker| docker.max_connections);
+    docker.or(keys.process.and_then(|process| process.max_connections)).and_then(NonZeroU32::new)
+}
+
 /// How many nodes there are.
 pub(super) fn scale(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) -> ScaleSettings {
     let Some(raw) = keys.scale else { return ScaleSettings::default() };
@@ -54,10 +62,6 @@ pub(super) fn scale(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes)
         let key = if raw.min.is_some() { "min" } else { "max" };
         let message = format!("`min` ({min}) is larger than `max` ({max})");
         notes.error(&at.key(key), message, "raise `max`, or lower `min`");
-    }
-    if min == 0 {
-        let hint = "stopping the last node is not in this version: `min` is 1 at least";
-        notes.later(&at.key("min"), hint);
     }
     let up = raw.up.as_ref();
     let down = raw.down.as_ref();

@@ -7,10 +7,21 @@ use crate::config::raw;
 use crate::config::settings::HealthSettings;
 use crate::logic::health::Patience;
 use crate::logic::outlier::Policy;
+use crate::logic::proxy_protocol::Version;
 
-pub(super) fn probes(raw: &raw::Health, place: &Place<'_>, notes: &mut Notes) -> HealthSettings {
+pub(super) fn probes(
+    raw: &raw::Health,
+    proxy_header: Option<Version>,
+    place: &Place<'_>,
+    notes: &mut Notes,
+) -> HealthSettings {
+    if raw.path.is_some() && raw.send.is_some() {
+        let help = "keep `path` for http nodes, or `send` for udp nodes";
+        notes.error(&place.key("send"), "a probe asks by GET or by a datagram, not by both", help);
+    }
     if raw.path.is_none() {
-        for (key, given) in [("expect", raw.expect.is_some()), ("expect_body", raw.expect_body.is_some())] {
+        let body = raw.expect_body.is_some() && raw.send.is_none();
+        for (key, given) in [("expect", raw.expect.is_some()), ("expect_body", body)] {
             if given {
                 let help =
                     "add `path`, or remove it: without a path a connection is all that a probe asks for";
@@ -18,14 +29,20 @@ pub(super) fn probes(raw: &raw::Health, place: &Place<'_>, notes: &mut Notes) ->
             }
         }
     }
+    let defaults = HealthSettings::default();
     HealthSettings {
         path: raw.path.as_ref().map(|path| path.0.clone()),
-        interval: raw.interval.map_or(Duration::from_secs(2), |span| span.0),
-        timeout: raw.timeout.map_or(Duration::from_secs(1), |span| span.0),
-        patience: Patience { rise: raw.rise.unwrap_or(2), fall: raw.fall.unwrap_or(3) },
-        expect: raw.expect.as_ref().map_or_else(|| vec![(200, 399)], |statuses| statuses.0.clone()),
+        send: raw.send.as_ref().map(|datagram| datagram.0.clone()),
+        interval: raw.interval.map_or(defaults.interval, |span| span.0),
+        timeout: raw.timeout.map_or(defaults.timeout, |span| span.0),
+        patience: Patience {
+            rise: raw.rise.unwrap_or(defaults.patience.rise),
+            fall: raw.fall.unwrap_or(defaults.patience.fall),
+        },
+        expect: raw.expect.as_ref().map_or(defaults.expect, |statuses| statuses.0.clone()),
         expect_body: raw.expect_body.as_deref().map(Into::into),
         agent: raw.agent.as_ref().map(|path| path.0.clone()),
+        proxy_header,
     }
 }
 

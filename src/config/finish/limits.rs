@@ -80,6 +80,7 @@ pub(super) fn adaptive(
 pub(super) fn check_queue(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) {
     let servers = place.key("servers");
     let limited = keys.adaptive_limit.is_some()
+        || super::fleet::in_flight_max(keys).is_some()
         || keys.servers.iter().enumerate().any(|(at, server)| {
             server.max_connections.is_some_and(|max| max > 0)
                 || servers.item(at).key("max_connections").is_broken()

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::backends::Backends;
-use super::{Notes, Place};
+use super::{Notes, Place, tls_routes};
 use crate::config::leaf::address::Scheme;
 use crate::config::problem::Problem;
 use crate::config::raw::{self, Protocol};
@@ -20,7 +20,7 @@ const PORT_DEFAULT: u16 = 8080;
 
 /// The listeners of a file.
 pub(super) struct Listeners {
-    /// Those that this version can run: udp is not among them.
+    /// Those that could be read.
     pub(super) finished: Vec<Listener>,
     by_name: HashMap<String, Protocol>,
     binds: Vec<Bound>,
@@ -51,6 +51,7 @@ impl Listeners {
         };
         for (name, raw) in file.listeners.iter().flatten().take(LISTENERS_MAX) {
             listeners.add(name, raw, &place.key(name), backends, notes);
+            check_proxy_header(file, raw, root, &place.key(name), notes);
         }
         listeners.incomplete |= listeners.by_name.len() < place.entries();
         if listeners.by_name.is_empty() && !listeners.incomplete {
@@ -137,6 +138,11 @@ impl Listeners {
     ) {
         notes.check_name("listener", name, place);
         let protocol = raw.protocol.unwrap_or(Protocol::Http);
+        let names = raw.tls_routes.as_ref().is_some_and(|all| !all.is_empty());
+        if names && protocol != Protocol::Tcp {
+            let help = "write `protocol: tcp`: TLS goes on to the node as it came";
+            notes.error(&place.key("tls_routes"), "names of TLS lead only at a tcp listener", help);
+        }
         self.by_name.insert(name.into(), protocol);
         let binds = self.binds(name, raw, protocol, place, notes);
         match protocol {
@@ -148,16 +154,18 @@ impl Listeners {
                 self.finish(name, raw, binds, settings::Protocol::Http);
             }
             Protocol::Tcp => {
-                if let Some(backend) = leads_to(name, raw, Scheme::Tcp, place, backends, notes) {
-                    self.finish(name, raw, binds, settings::Protocol::Tcp(backend));
+                if let Some(protocol) = tls_routes::protocol(name, raw, place, backends, notes) {
+                    self.finish(name, raw, binds, protocol);
                 }
             }
             Protocol::Udp => {
-                notes.later(
-                    &place.key("protocol"),
-                    "this version speaks `http` and `tcp`: remove the listener",
-                );
-                leads_to(name, raw, Scheme::Udp, place, backends, notes);
+                if let Some(at) = binds.iter().position(|bind| matches!(bind, BindAddress::Unix(_))) {
+                    let help = "bind a udp listener to an address, such as `127.0.0.1:5353`";
+                    notes.error(&place.key("bind").item(at), "a udp listener has no unix sockets", help);
+                }
+                if let Some(backend) = leads_to(name, raw, Scheme::Udp, place, backends, notes) {
+                    self.finish(name, raw, binds, settings::Protocol::Udp(backend));
+                }
             }
         }
     }
@@ -171,7 +179,9 @@ impl Listeners {
     ) {
         let max_connections =
             raw.max_connections.and_then(|max| NonZeroUsize::new(usize::try_from(max).ok()?));
-        self.finished.push(Listener { name: name.into(), binds, max_connections, protocol });
+        let expects_proxy_header = raw.accept_proxy_protocol == Some(true);
+        let listener = Listener { name: name.into(), binds, max_connections, protocol, expects_proxy_header };
+        self.finished.push(listener);
     }
 
     fn binds(
@@ -214,8 +224,30 @@ impl Listeners {
     }
 }
 
+/// A header that nobody may send is a misunderstanding.
+fn check_proxy_header(
+    file: &raw::File,
+    raw: &raw::Listener,
+    root: &Place<'_>,
+    place: &Place<'_>,
+    notes: &mut Notes,
+) {
+    if raw.accept_proxy_protocol != Some(true) {
+        return;
+    }
+    let at = place.key("accept_proxy_protocol");
+    let trusts = file.trusted_proxies.as_ref().is_some_and(|all| !all.is_empty());
+    let networks = root.key("trusted_proxies");
+    if raw.protocol == Some(Protocol::Udp) {
+        notes.error(&at, "a PROXY header stands before a connection, and udp has none", "remove it");
+    } else if !trusts && !networks.is_broken() && !networks.has_broken_items() {
+        let help = "say whose headers are believed: `trusted_proxies: [10.0.0.0/8]`";
+        notes.error(&at, "there are no `trusted_proxies`, so nobody may send a PROXY header", help);
+    }
+}
+
 /// The backend of a listener that forwards bytes.
-fn leads_to(
+pub(super) fn leads_to(
     name: &str,
     raw: &raw::Listener,
     scheme: Scheme,
@@ -239,6 +271,7 @@ pub(in crate::config) fn default_listener() -> Listener {
         binds: vec![BindAddress::Tcp(address)],
         max_connections: None,
         protocol: settings::Protocol::Http,
+        expects_proxy_header: false,
     }
 }
 

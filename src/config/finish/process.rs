@@ -85,6 +85,7 @@ pub(super) fn merged(base: Timeouts, over: Option<&raw::Timeouts>) -> Timeouts {
         response_head: pick(over.response_head, base.response_head),
         body: pick(over.body, base.body),
         tunnel_idle: pick(over.tunnel_idle, base.tunnel_idle),
+        udp_idle: pick(over.udp_idle, base.udp_idle),
     }
 }
 

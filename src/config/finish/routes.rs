@@ -304,7 +304,7 @@ impl Reader<'_> {
 
     fn check_timeouts(&mut self, place: &Place<'_>) {
         let place = place.key("timeouts");
-        for key in ["client_head", "client_idle"].into_iter().filter(|key| place.has(key)) {
+        for key in ["client_head", "client_idle", "udp_idle"].into_iter().filter(|key| place.has(key)) {
             let message = format!("`{key}` is over before a route is known");
             self.notes.error(&place.key(key), message, "set it in the `timeouts` of the whole file");
         }

@@ -5,7 +5,7 @@ use super::{Leaf, Trouble};
 use crate::config::quoted;
 use crate::config::settings::LogTarget;
 use crate::logic::balance::key as balance;
-use crate::logic::limits::COOKIE_NAME_BYTES_MAX;
+use crate::logic::limits::{COOKIE_NAME_BYTES_MAX, PROBE_DATAGRAM_BYTES_MAX};
 use crate::logic::rate_limit;
 
 /// `client_ip`, `path`, `header:NAME`, `cookie:NAME`.
@@ -35,6 +35,38 @@ pub(in crate::config) struct LogPath(pub(in crate::config) LogTarget);
 /// The name of a cookie (RFC 6265, 4.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::config) struct CookieName(pub(in crate::config) Box<str>);
+
+/// What a datagram holds: text, or after `hex:` bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct Datagram(pub(in crate::config) Box<[u8]>);
+
+impl Leaf for Datagram {
+    const FORMAT: &'static str = "datagram";
+    const MEANING: &'static str = "a text such as `ping`, or bytes such as `hex:0001ff`";
+
+    fn read(text: &str) -> Result<Self, Trouble> {
+        let bytes = match text.strip_prefix("hex:") {
+            Some(digits) => bytes_of(digits).ok_or_else(|| {
+                let trouble =
+                    Trouble::new(format!("{} is not an even number of hexadecimal digits", quoted(text)));
+                trouble.help("two digits make a byte: `hex:0001ff`")
+            })?,
+            None => text.as_bytes().to_vec(),
+        };
+        if bytes.is_empty() || bytes.len() > PROBE_DATAGRAM_BYTES_MAX {
+            let trouble = Trouble::new(format!("a datagram of {} bytes asks nothing", bytes.len()));
+            return Err(trouble.help(format!("send 1 to {PROBE_DATAGRAM_BYTES_MAX} bytes")));
+        }
+        Ok(Self(bytes.into()))
+    }
+}
+
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
+}
 
 impl Leaf for HashKey {
     const FORMAT: &'static str = "hash-key";

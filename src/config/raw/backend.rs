@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::leaf::address::ServerUrl;
 use crate::config::leaf::amount::{Percent, Size, Span};
 use crate::config::leaf::http::{AbsolutePath, Statuses};
-use crate::config::leaf::word::{CookieName, HashKey, Quantile, RetryOn};
+use crate::config::leaf::word::{CookieName, Datagram, HashKey, Quantile, RetryOn};
 
 /// The keys that routes and backends share, written once. serde's `flatten` would do the same and lose both the
 /// refusal of unknown keys and the lines of problems.
@@ -44,6 +44,8 @@ macro_rules! with_backend_keys {
             pub(in crate::config) queue: Option<Queue>,
             /// Finds out how many requests each server can have in flight, below its `max_connections`. Without it: no.
             pub(in crate::config) adaptive_limit: Option<AdaptiveLimit>,
+            /// Tells nodes whose connection it is, by a PROXY header of this version before its first byte. For `tcp` listeners; nodes that speak HTTP learn it from `x-forwarded-for`.
+            pub(in crate::config) send_proxy_protocol: Option<ProxyHeader>,
             /// Below this share of nodes that pass, all are used; `0%` never.
             #[schemars(extend("default" = "50%", "x-max" = "100%"))]
             pub(in crate::config) panic_threshold: Option<Percent>,
@@ -77,6 +79,7 @@ macro_rules! with_backend_keys {
                     hedge: self.hedge.as_ref(),
                     queue: self.queue.as_ref(),
                     adaptive_limit: self.adaptive_limit.as_ref(),
+                    send_proxy_protocol: self.send_proxy_protocol,
                 }
             }
         }
@@ -103,6 +106,7 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) hedge: Option<&'a Hedge>,
     pub(in crate::config) queue: Option<&'a Queue>,
     pub(in crate::config) adaptive_limit: Option<&'a AdaptiveLimit>,
+    pub(in crate::config) send_proxy_protocol: Option<ProxyHeader>,
 }
 
 with_backend_keys! {
@@ -125,6 +129,14 @@ pub(in crate::config) enum Strategy {
     Compute,
     First,
     Prequal,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum ProxyHeader {
+    V1,
+    V2,
 }
 
 /// One server.
@@ -158,6 +170,9 @@ pub(in crate::config) struct Sticky {
 pub(in crate::config) struct Health {
     /// What is asked for. Without it: a TCP connection is enough.
     pub(in crate::config) path: Option<AbsolutePath>,
+    /// For udp: a datagram that a node answers, as text or `hex:0001ff`. Any answer is good, or one that holds
+    /// `expect_body`.
+    pub(in crate::config) send: Option<Datagram>,
     /// Between two probes.
     #[schemars(extend("default" = "2s", "x-min" = "50ms"))]
     pub(in crate::config) interval: Option<Span>,
@@ -278,6 +293,9 @@ pub(in crate::config) struct Docker {
     /// How long a container may take to stop.
     #[schemars(extend("default" = "10s"))]
     pub(in crate::config) stop_grace: Option<Span>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -304,6 +322,9 @@ pub(in crate::config) struct Process {
     /// Environment variables; `{port}` may stand here too.
     #[schemars(extend("default" = {}))]
     pub(in crate::config) env: Option<IndexMap<String, String>>,
+    /// Requests that a node may have in flight at once; 0 is no limit. Further ones wait in `queue`.
+    #[schemars(extend("default" = 0))]
+    pub(in crate::config) max_connections: Option<u32>,
 }
 
 /// How many nodes there are.
@@ -319,7 +340,6 @@ pub(in crate::config) struct Scale {
     /// What a node should carry; where several are given, the hungriest decides.
     pub(in crate::config) target: Option<Target>,
     /// Where requests wait while nodes start.
-    #[schemars(extend("x-later" = "requests do not wait for nodes in this version: remove `hold`"))]
     pub(in crate::config) hold: Option<Hold>,
     /// Without a request before the last node is stopped (`min: 0`).
     #[schemars(extend("default" = "5m", "x-min" = "1s"))]
@@ -341,10 +361,10 @@ pub(in crate::config) struct Target {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(in crate::config) rps: Option<u32>,
     /// Its share of the cores that it may use.
-    #[schemars(extend("x-min" = "1%", "x-max" = "100%", "x-later" = "processors are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1%", "x-max" = "100%"))]
     pub(in crate::config) cpu: Option<Percent>,
     /// The time within which 99 of 100 requests are answered.
-    #[schemars(extend("x-min" = "1ms", "x-later" = "response times are no target in this version: use `in_flight` or `rps`"))]
+    #[schemars(extend("x-min" = "1ms"))]
     pub(in crate::config) p99: Option<Span>,
 }
 

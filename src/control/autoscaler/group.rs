@@ -3,31 +3,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::mate::{Mate, ticket};
-use super::roll::Roll;
-use super::{FleetNode, LOOKS, Wiring, refuse};
+use super::roll::{Roll, Spec};
+use super::sampling::Moment;
+use super::{FleetNode, Standing, Wiring, refuse};
 use crate::config::settings::{BackendSettings, FleetSettings};
-use crate::control::fleet::{Change, EngineError, Fleet, StartOrder, Steps, Unit, UnitId};
-use crate::logic::limits::{SCALE_TICK, WARM_TIMEOUT};
+use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unit, UnitId};
 use crate::logic::scale::ScaleSettings;
 use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide};
-use crate::logic::scale::hold::Knocks;
+use crate::logic::scale::hold;
 use crate::logic::scale::lifecycle::{Act, Happening, Leaving, Lifecycle, Phase, Tone};
+use crate::logic::scale::processor::Processor;
 use crate::logic::scale::starts::Starts;
-use crate::logic::scale::window::{History, Sample};
+use crate::logic::scale::window::History;
 use crate::shared::event::{Event, Kind, Level};
 use crate::shared::order::{Fault, Outcome};
-use crate::shared::snapshot::Backend;
+
+/// How long a unit that is no more is remembered: longer than an engine may take to give its list.
+const BURIED: Duration = Duration::from_secs(60);
 
 /// What comes back to the one task.
 pub(super) enum News {
     /// An engine reports.
     Changed(usize, Change),
-    /// An engine's list.
-    Listed(usize, Result<Vec<Unit>, EngineError>),
+    /// An engine's list, and when it was asked for: what came or went after that is not judged by it.
+    Listed(usize, Duration, Result<Vec<Unit>, EngineError>),
     /// A start has ended, by its ticket.
     Started(u64, Result<Unit, EngineError>),
     /// A node takes connections.
@@ -38,38 +40,38 @@ pub(super) enum News {
     Removed(u64, Result<(), EngineError>),
     /// The last lines of a node that failed.
     Log(u64, Vec<String>),
+    /// What a node has used.
+    Used(u64, Stats),
 }
 
 /// The fleet of one backend.
 pub(super) struct Group {
     pub(super) name: Arc<str>,
     pub(super) engine_index: usize,
-    engine: Arc<dyn Fleet>,
-    settings: Arc<FleetSettings>,
-    scale: ScaleSettings,
-    fingerprint: Arc<str>,
+    pub(super) engine: Arc<dyn Fleet>,
+    /// What nodes are started from now.
+    pub(super) spec: Spec,
+    /// What the configuration wants them to be started from: another one only where a roll to it has failed.
+    pub(super) wanted: Spec,
+    pub(super) scale: ScaleSettings,
     pub(super) nodes: Vec<Mate>,
-    history: History,
+    pub(super) history: History,
     pub(super) starts: Starts,
-    view: FleetView,
+    pub(super) view: FleetView,
     pub(super) roll: Option<Roll>,
     /// The configuration does not have it any more: it is here until its nodes are gone.
     pub(super) leaves: bool,
     told: Option<(Reason, u32)>,
-    moment: Moment,
-    hand_in: mpsc::Sender<News>,
-}
-
-/// Whom to call about a node, and where the answer goes.
-type Callee = (u64, UnitId, Arc<dyn Fleet>, mpsc::Sender<News>);
-
-/// Sums over the looks of one tick.
-#[derive(Default)]
-struct Moment {
-    looks: u32,
-    in_flight: f64,
-    queued: f64,
-    waiting_before: u32,
+    /// How many nodes there should be, as was decided last.
+    aim: u32,
+    pub(super) moment: Moment,
+    pub(super) hand_in: mpsc::Sender<News>,
+    /// The engine's list was read: before that, nobody knows whether nodes are missing.
+    is_known: bool,
+    /// The engine stopped answering: what it was asked since then has no answer to wait for.
+    hangs: bool,
+    /// Units that are no more, and since when: an older list still has them.
+    gone: Vec<(UnitId, Duration)>,
 }
 
 impl Group {
@@ -85,9 +87,9 @@ impl Group {
             name: Arc::clone(&backend.name),
             engine_index,
             engine,
-            settings: Arc::clone(fleet),
+            spec: Spec::of(fleet),
+            wanted: Spec::of(fleet),
             scale: backend.scale,
-            fingerprint: fingerprint(fleet),
             nodes: Vec::new(),
             history: History::new(now, keep(&backend.scale)),
             starts: Starts::default(),
@@ -95,8 +97,12 @@ impl Group {
             roll: None,
             leaves: false,
             told: None,
+            aim: backend.scale.min,
             moment: Moment::default(),
             hand_in,
+            is_known: false,
+            hangs: false,
+            gone: Vec::new(),
         }
     }
 
@@ -105,8 +111,20 @@ impl Group {
         self.nodes.iter().filter_map(|mate| mate.published(self.engine.origin())).collect()
     }
 
+    /// What is decided of it.
+    pub(super) fn standing(&self, dry_run: bool, now: Duration) -> Standing {
+        let hopeless = dry_run || hold::is_hopeless(&self.view, self.scale.hold.timeout, now);
+        Standing {
+            wanted: self.view.replicas.unwrap_or(self.aim),
+            // Either way it is an operator who decides, until told otherwise.
+            paused: self.view.paused || self.view.replicas.is_some(),
+            hopeless,
+            retry_after_s: hold::retry_after_s(self.starts.boot()),
+        }
+    }
+
     pub(super) fn kind(&self) -> std::mem::Discriminant<FleetSettings> {
-        super::kind(&self.settings)
+        super::kind(&self.spec.settings)
     }
 
     /// Goes by other settings from now on.
@@ -116,13 +134,9 @@ impl Group {
             self.history.keep(keep(&backend.scale));
             self.scale = backend.scale;
         }
-        let other = fingerprint(fleet);
-        self.settings = Arc::clone(fleet);
-        if other != self.fingerprint {
-            self.fingerprint = other;
-            self.starts.forgive();
-            self.nodes.iter_mut().filter(|mate| mate.life.is_ours()).for_each(|mate| mate.is_old = true);
-            self.roll = Some(Roll::new(now));
+        self.wanted = Spec::of(fleet);
+        if self.wanted.fingerprint != self.spec.fingerprint {
+            self.begin_roll(now);
         }
     }
 
@@ -134,63 +148,47 @@ impl Group {
         }
     }
 
-    pub(super) fn engine_is_back(&mut self) {
+    /// The engine does not answer, and may never answer what it was asked.
+    pub(super) fn engine_hangs(&mut self, error: &EngineError, wiring: &Wiring, now: Duration) {
+        self.hangs = true;
+        let mut unanswered = Vec::new();
+        for mate in &mut self.nodes {
+            if mate.give_up_call() && mate.unit.is_none() {
+                unanswered.push(mate.ticket);
+            }
+        }
+        for ticket in unanswered {
+            self.start_has_failed(ticket, error, wiring, now);
+        }
+    }
+
+    pub(super) fn engine_is_back(&mut self, wiring: &Wiring, now: Duration) {
+        if self.hangs {
+            let error = EngineError::new(EngineFault::Slow, "the engine did not answer", "it is told again");
+            self.engine_hangs(&error, wiring, now);
+            self.hangs = false;
+        }
         self.starts.forgive();
     }
 
-    // ---- time
-
-    pub(super) fn tick(&mut self, backend: Option<&Backend>, wiring: &Wiring, now: Duration) {
-        let waiting = backend.and_then(|backend| backend.queue.as_ref()).map_or(0, |queue| queue.waiting());
-        self.moment.looks += 1;
-        self.moment.queued += f64::from(waiting);
-        for index in 0..self.nodes.len() {
-            let node = self.nodes[index].node(&self.name, backend);
-            let in_flight = node.as_ref().map_or(0, |node| node.in_flight());
-            self.moment.in_flight += f64::from(in_flight);
-            let acts = self.nodes[index].life.on(Happening::Load(in_flight), now);
-            self.act(index, acts, wiring, now);
-        }
-        self.nodes.retain(|mate| *mate.life.phase() != Phase::Gone);
-        if self.moment.looks >= LOOKS {
-            let sample = self.sample(waiting, backend, wiring, now);
-            self.history.push(sample);
-            if !self.leaves {
-                self.decide(wiring, now);
-            }
+    /// Forgets nodes that are no more, and after a minute that they were.
+    pub(super) fn bury(&mut self, now: Duration) {
+        self.gone.retain(|(_, since)| now.saturating_sub(*since) < BURIED);
+        for mate in self.nodes.extract_if(.., |mate| *mate.life.phase() == Phase::Gone) {
+            self.gone.extend(mate.unit.map(|unit| (unit.id, now)));
         }
     }
 
-    fn sample(&mut self, waiting: u32, backend: Option<&Backend>, wiring: &Wiring, now: Duration) -> Sample {
-        let moment =
-            std::mem::replace(&mut self.moment, Moment { waiting_before: waiting, ..Moment::default() });
-        let looks = f64::from(moment.looks);
-        let mut begun = 0;
-        for mate in &mut self.nodes {
-            let total = mate.node(&self.name, backend).map_or(0, |node| node.requests_total());
-            begun += total.saturating_sub(mate.requests_seen);
-            mate.requests_seen = total;
-        }
-        let begun = begun as f64 / SCALE_TICK.as_secs_f64();
-        let grown = (f64::from(waiting) - f64::from(moment.waiting_before)) / SCALE_TICK.as_secs_f64();
-        Sample {
-            in_flight: moment.in_flight / looks,
-            queued: moment.queued / looks,
-            arrivals: (begun + grown).max(0.0),
-            // While requests wait, one begins where one ends.
-            finished: begun,
-            p99: wiring.signals.p99(&self.name),
-            ..Sample::quiet(now, self.count(|life| *life.phase() == Phase::Serving))
-        }
-    }
-
-    fn count(&self, which: impl Fn(&Lifecycle) -> bool) -> u32 {
+    pub(super) fn count(&self, which: impl Fn(&Lifecycle) -> bool) -> u32 {
         self.nodes.iter().filter(|mate| mate.life.is_ours() && which(&mate.life)).count() as u32
     }
 
     // ---- decisions
 
-    fn decide(&mut self, wiring: &Wiring, now: Duration) {
+    pub(super) fn decide(&mut self, wiring: &Wiring, now: Duration) {
+        if !self.is_known {
+            return;
+        }
         self.view = FleetView {
             serving: self.count(|life| *life.phase() == Phase::Serving),
             starting: self.count(Lifecycle::is_starting),
@@ -199,10 +197,11 @@ impl Group {
             blocked_until: self.starts.blocked_until(),
             ..self.view
         };
-        if self.roll.is_some() {
+        if self.roll.is_some() && !wiring.dry_run {
             return self.go_on_rolling(wiring, now);
         }
         let decision = decide(&self.history, &self.view, &self.scale, now);
+        self.aim = decision.wanted;
         self.tell_decision(&decision, wiring);
         if wiring.dry_run {
             return;
@@ -235,9 +234,16 @@ impl Group {
             _ => Level::Info,
         };
         let dry = if wiring.dry_run { " (dry run: nothing is done)" } else { "" };
-        let mut event =
-            Event::now(Kind::Scale, level, format!("{}{dry}", decision.words)).backend(&self.name);
-        event.inputs.clone_from(&decision.inputs);
+        let event = Event::now(Kind::Scale, level, format!("{}: {}{dry}", self.name, decision.words));
+        let mut event = event.backend(&self.name).rule(decision.reason.name());
+        let from = self.view.there();
+        let to = match decision.action {
+            Action::Hold => from,
+            Action::Up(count) => from + count,
+            Action::Down(count) => from.saturating_sub(count),
+        };
+        event.inputs = vec![("from", f64::from(from)), ("to", f64::from(to))];
+        event.inputs.extend(decision.inputs.iter().copied());
         event.inputs.push(("wanted", f64::from(decision.wanted)));
         wiring.events.send(event);
     }
@@ -278,47 +284,16 @@ impl Group {
         self.act(index, acts, wiring, now);
     }
 
-    pub(super) fn start(&mut self, now: Duration) {
-        let ticket = ticket();
-        let order = StartOrder {
-            backend: Arc::clone(&self.name),
-            settings: Arc::clone(&self.settings),
-            fingerprint: Arc::clone(&self.fingerprint),
-            ticket,
-        };
-        self.nodes.push(Mate {
-            ticket,
-            unit: None,
-            life: Lifecycle::ordered(now),
-            is_old: false,
-            of_roll: self.roll.is_some(),
-            requests_seen: 0,
-        });
-        let (engine, hand_in) = (Arc::clone(&self.engine), self.hand_in.clone());
-        let (changes, mut steps) = mpsc::channel(16);
-        let index = self.engine_index;
-        let forward = hand_in.clone();
-        tokio::spawn(async move {
-            while let Some(step) = steps.recv().await {
-                let _ = forward.send(News::Changed(index, step)).await;
-            }
-        });
-        tokio::spawn(async move {
-            let started = engine.start(&order, Steps::new(ticket, changes)).await;
-            let _ = hand_in.send(News::Started(ticket, started)).await;
-        });
-    }
-
     // ---- news
 
     pub(super) fn take(&mut self, news: &News, wiring: &Wiring, now: Duration) {
         let (ticket, happening) = match news {
             News::Started(ticket, Ok(unit)) => {
                 let Some(mate) = self.nodes.iter_mut().find(|mate| mate.ticket == *ticket) else { return };
-                mate.unit = Some(unit.clone());
+                (mate.unit, mate.named) = (Some(unit.clone()), now);
                 (ticket, Happening::Started)
             }
-            News::Started(ticket, Err(error)) => (ticket, Happening::EngineFailed(error.to_string())),
+            News::Started(ticket, Err(error)) => return self.start_has_failed(*ticket, error, wiring, now),
             News::Listens(ticket) => (ticket, Happening::Passed),
             News::Stopped(ticket, Ok(())) => (ticket, Happening::Stopped),
             News::Removed(ticket, Ok(())) => (ticket, Happening::Removed),
@@ -326,9 +301,19 @@ impl Group {
                 (ticket, Happening::EngineFailed(error.to_string()))
             }
             News::Log(ticket, lines) => return self.tell_log(*ticket, lines, wiring),
+            News::Used(ticket, stats) => return self.take_used(*ticket, stats, wiring, now),
             News::Changed(..) | News::Listed(..) => return,
         };
         self.step(*ticket, &happening, wiring, now);
+    }
+
+    /// An engine that is out of order says nothing of the version that is rolled out.
+    fn start_has_failed(&mut self, ticket: u64, error: &EngineError, wiring: &Wiring, now: Duration) {
+        let mate = self.nodes.iter_mut().find(|mate| mate.ticket == ticket);
+        if let Some(mate) = mate.filter(|_| error.is_outage()) {
+            mate.of_roll = false;
+        }
+        self.step(ticket, &Happening::EngineFailed(error.to_string()), wiring, now);
     }
 
     pub(super) fn step(&mut self, ticket: u64, happening: &Happening, wiring: &Wiring, now: Duration) {
@@ -345,11 +330,13 @@ impl Group {
         }
     }
 
-    /// Makes the engine's list the truth.
-    pub(super) fn reconcile(&mut self, units: &[Unit], wiring: &Wiring, now: Duration) {
+    /// Makes the engine's list the truth, as of when it was asked for.
+    pub(super) fn reconcile(&mut self, units: &[Unit], asked: Duration, wiring: &Wiring, now: Duration) {
+        self.is_known = true;
         for index in 0..self.nodes.len() {
             let Some(known) = self.nodes[index].unit.clone() else { continue };
             let happening = match units.iter().find(|unit| unit.id == known.id) {
+                None if self.nodes[index].named >= asked => continue,
                 None => Happening::Removed,
                 Some(unit) if !unit.running => Happening::Died(None),
                 Some(_) => continue,
@@ -363,7 +350,8 @@ impl Group {
         for unit in units.iter().filter(|unit| unit.backend == name) {
             let known =
                 self.nodes.iter().any(|mate| mate.unit.as_ref().is_some_and(|known| known.id == unit.id));
-            if known || (unit.ours && starting) {
+            let is_gone = self.gone.iter().any(|(id, since)| *id == unit.id && *since >= asked);
+            if known || is_gone || (unit.ours && starting) {
                 continue;
             }
             self.adopt(unit, wiring, now);
@@ -374,17 +362,21 @@ impl Group {
         let mut mate = Mate {
             ticket: ticket(),
             life: Lifecycle::found(unit.ours, now),
-            is_old: unit.ours && unit.fingerprint != self.fingerprint,
+            is_old: unit.ours && unit.fingerprint != self.spec.fingerprint,
             of_roll: false,
             unit: Some(unit.clone()),
+            named: now,
             requests_seen: 0,
+            call: None,
+            log_is_due: false,
+            processor: Processor::default(),
         };
         let mut acts = vec![Act::Announce];
         if unit.ours && (!unit.running || unit.address.is_none()) {
             acts = mate.life.on(Happening::Died(None), now);
         }
         if mate.is_old && self.roll.is_none() {
-            self.roll = Some(Roll::new(now));
+            self.roll = Some(Roll::new(self.spec.clone(), now));
         }
         let word = if unit.ours { "found" } else { "joined by its labels" };
         self.tell(&mate, Level::Info, word, wiring);
@@ -404,9 +396,9 @@ impl Group {
                 Act::TakeOut | Act::Forget => {}
                 Act::Stop => self.call_stop(index),
                 Act::Remove => self.call_remove(index),
-                Act::ReadLog => self.read_log(index),
+                Act::ReadLog => self.has_failed(index),
                 Act::Booted(took) => self.starts.succeeded(took),
-                Act::StartFailed => self.start_failed(now),
+                Act::StartFailed => self.starts.failed(now),
                 Act::Cut(count) => {
                     self.tell(mate, Level::Error, &format!("{count} requests were cut"), wiring);
                 }
@@ -415,9 +407,10 @@ impl Group {
         }
     }
 
-    fn start_failed(&mut self, now: Duration) {
-        self.starts.failed(now);
-        if let Some(roll) = &mut self.roll {
+    /// It ended against our wish: a new version that does so is not rolled out any further.
+    fn has_failed(&mut self, index: usize) {
+        self.nodes[index].log_is_due = true;
+        if let Some(roll) = self.roll.as_mut().filter(|_| self.nodes[index].of_roll) {
             roll.failed = true;
         }
     }
@@ -433,69 +426,6 @@ impl Group {
         if !lines.is_empty() {
             self.tell(mate, Level::Warning, &format!("its last lines: {}", lines.join(" | ")), wiring);
         }
-    }
-
-    /// Tries to connect until it listens: from a millisecond on, since requests may wait for it.
-    fn knock(&self, index: usize) {
-        let mate = &self.nodes[index];
-        let (ticket, hand_in) = (mate.ticket, self.hand_in.clone());
-        let Some(address) = mate.unit.as_ref().and_then(|unit| unit.address) else { return };
-        tokio::spawn(async move {
-            let listens = async {
-                for pause in Knocks::default() {
-                    if TcpStream::connect(address).await.is_ok() {
-                        return;
-                    }
-                    tokio::time::sleep(pause).await;
-                }
-            };
-            if tokio::time::timeout(WARM_TIMEOUT, listens).await.is_ok() {
-                let _ = hand_in.send(News::Listens(ticket)).await;
-            }
-        });
-    }
-
-    fn call_stop(&self, index: usize) {
-        let Some((ticket, unit, engine, hand_in)) = self.call(index) else {
-            return self.nothing_to_call(index, News::Stopped);
-        };
-        let grace = self.settings.stop_grace();
-        tokio::spawn(async move {
-            let stopped = engine.stop(&unit, grace).await;
-            let _ = hand_in.send(News::Stopped(ticket, stopped)).await;
-        });
-    }
-
-    fn call_remove(&self, index: usize) {
-        let Some((ticket, unit, engine, hand_in)) = self.call(index) else {
-            return self.nothing_to_call(index, News::Removed);
-        };
-        tokio::spawn(async move {
-            let removed = engine.remove(&unit).await;
-            let _ = hand_in.send(News::Removed(ticket, removed)).await;
-        });
-    }
-
-    fn read_log(&self, index: usize) {
-        let Some((ticket, unit, engine, hand_in)) = self.call(index) else { return };
-        tokio::spawn(async move {
-            let lines = engine.log(&unit).await.unwrap_or_default();
-            let _ = hand_in.send(News::Log(ticket, lines)).await;
-        });
-    }
-
-    fn call(&self, index: usize) -> Option<Callee> {
-        let mate = &self.nodes[index];
-        let unit = mate.unit.as_ref()?.id.clone();
-        Some((mate.ticket, unit, Arc::clone(&self.engine), self.hand_in.clone()))
-    }
-
-    /// The engine never named a unit. Should it have made one, the next look at its list finds it.
-    fn nothing_to_call(&self, index: usize, news: fn(u64, Result<(), EngineError>) -> News) {
-        let (ticket, hand_in) = (self.nodes[index].ticket, self.hand_in.clone());
-        tokio::spawn(async move {
-            let _ = hand_in.send(news(ticket, Ok(()))).await;
-        });
     }
 
     // ---- orders
@@ -560,11 +490,4 @@ fn level(tone: Tone) -> Level {
         Tone::Odd => Level::Warning,
         Tone::Bad => Level::Error,
     }
-}
-
-/// Tells one way of starting nodes from another.
-fn fingerprint(settings: &FleetSettings) -> Arc<str> {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(format!("{settings:?}").as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }

@@ -1,54 +1,81 @@
-//! A rolling update: new nodes serve before old ones drain, one at a time; a new one that fails ends it.
+//! A rolling update: new nodes serve before old ones drain, one at a time; a new one that fails ends it, and what is
+//! started after that is of the version that serves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::group::Group;
 use super::{Wiring, refuse};
+use crate::config::settings::FleetSettings;
+use crate::logic::limits::WARM_TIMEOUT;
 use crate::logic::scale::lifecycle::{Leaving, Phase};
 use crate::shared::event::{Event, Kind, Level};
 use crate::shared::order::{Fault, Outcome};
+
+/// What nodes are started from.
+#[derive(Debug, Clone)]
+pub(super) struct Spec {
+    pub(super) settings: Arc<FleetSettings>,
+    /// Tells one way of starting nodes from another.
+    pub(super) fingerprint: Arc<str>,
+}
+
+impl Spec {
+    pub(super) fn of(settings: &Arc<FleetSettings>) -> Self {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(format!("{settings:?}").as_bytes());
+        let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        Self { settings: Arc::clone(settings), fingerprint }
+    }
+}
 
 /// A roll that is under way.
 #[derive(Debug)]
 pub(super) struct Roll {
     began: Duration,
-    /// A new node did not come up.
+    /// What the nodes were started from before.
+    before: Spec,
+    /// A new node did not come up, or did not last.
     pub(super) failed: bool,
     /// Old nodes that were let go.
     replaced: usize,
 }
 
 impl Roll {
-    pub(super) fn new(now: Duration) -> Self {
-        Self { began: now, failed: false, replaced: 0 }
+    pub(super) fn new(before: Spec, now: Duration) -> Self {
+        Self { began: now, before, failed: false, replaced: 0 }
     }
 }
 
 impl Group {
-    /// Marks all nodes as old ones.
+    /// Replaces all nodes, by the order of an operator.
     pub(super) fn roll(&mut self, now: Duration) -> Outcome {
         if self.roll.is_some() {
             let message = format!("the nodes of {} are being replaced already", self.name);
             return Err(refuse(Fault::Conflict, "rolling", message, "wait until it is done"));
         }
-        self.nodes.iter_mut().filter(|mate| mate.life.is_ours()).for_each(|mate| mate.is_old = true);
-        self.starts.forgive();
-        self.roll = Some(Roll::new(now));
+        self.begin_roll(now);
         let count = self.nodes.iter().filter(|mate| mate.is_old).count();
         Ok(format!("{count} nodes of {} are replaced, one at a time", self.name))
+    }
+
+    /// All nodes are old ones from now on, and new ones are what the configuration says.
+    pub(super) fn begin_roll(&mut self, now: Duration) {
+        // A roll that another one overtakes has proven nothing: what was there before it is what can be gone back to.
+        let before = self.roll.take().map_or_else(|| self.spec.clone(), |roll| roll.before);
+        self.spec = self.wanted.clone();
+        self.starts.forgive();
+        for mate in self.nodes.iter_mut().filter(|mate| mate.life.is_ours()) {
+            (mate.is_old, mate.of_roll) = (true, false);
+        }
+        self.roll = Some(Roll::new(before, now));
     }
 
     /// One step: a new node is started, or, once it serves, an old one is drained.
     pub(super) fn go_on_rolling(&mut self, wiring: &Wiring, now: Duration) {
         let Some(roll) = &self.roll else { return };
-        if wiring.dry_run {
-            return;
-        }
         if roll.failed {
-            self.nodes.iter_mut().for_each(|mate| mate.is_old = false);
-            let text = "the roll has stopped: a new node did not come up; the old ones go on. Correct the image or the \
-                        command, and roll again";
-            return self.end_roll(Level::Error, text.into(), wiring);
+            return self.give_up_roll(wiring, now);
         }
         let here = |phase: &Phase| matches!(phase, Phase::Serving | Phase::Warming);
         let old = self.nodes.iter().position(|mate| mate.is_old && here(mate.life.phase()));
@@ -56,19 +83,60 @@ impl Group {
             let text = format!("all nodes were replaced, in {:.0} s", (now - roll.began).as_secs_f64());
             return self.end_roll(Level::Info, text, wiring);
         };
-        if self.nodes.iter().any(|mate| mate.of_roll && mate.life.is_starting()) {
-            return;
+        let snapshot = wiring.published.current();
+        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
+        let mut served = 0;
+        for mate in self.nodes.iter().filter(|mate| mate.of_roll) {
+            match mate.life.phase() {
+                _ if mate.life.is_starting() => return,
+                Phase::Serving if mate.takes_requests(&self.name, backend.map(|backend| &**backend)) => {
+                    served += 1;
+                }
+                // It listens, and fails its probes.
+                Phase::Serving if now.saturating_sub(mate.life.since()) < WARM_TIMEOUT => return,
+                Phase::Serving => return self.give_up_roll(wiring, now),
+                _ => {}
+            }
         }
-        let served =
-            self.nodes.iter().filter(|mate| mate.of_roll && *mate.life.phase() == Phase::Serving).count();
         // Each new one lets one old one go.
         match &mut self.roll {
             Some(roll) if served > roll.replaced => {
                 roll.replaced += 1;
                 self.drain(old, Leaving::Replaced, wiring, now);
             }
+            // The engine is out of order: it is asked again after a pause.
+            _ if self.starts.blocked_until().is_some_and(|until| until > now) => {}
             _ => self.start(now),
         }
+    }
+
+    /// New nodes that take no requests go; those that are started from now on are of the version that serves.
+    fn give_up_roll(&mut self, wiring: &Wiring, now: Duration) {
+        let Some(roll) = self.roll.take() else { return };
+        let snapshot = wiring.published.current();
+        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
+        for index in 0..self.nodes.len() {
+            let mate = &self.nodes[index];
+            if mate.of_roll && !mate.takes_requests(&self.name, backend.map(|backend| &**backend)) {
+                self.drain(index, Leaving::Unfit, wiring, now);
+            }
+        }
+        let is_before = |fingerprint: &Arc<str>| *fingerprint == roll.before.fingerprint;
+        let serves = self.nodes.iter().any(|mate| {
+            *mate.life.phase() == Phase::Serving
+                && mate.unit.as_ref().is_some_and(|unit| is_before(&unit.fingerprint))
+        });
+        let mut text =
+            "the roll has stopped: a new node did not come up, or did not last; the old ones go on. Correct \
+                        the image or the command, and reload or roll again"
+                .to_owned();
+        if serves && !is_before(&self.spec.fingerprint) {
+            self.spec = roll.before;
+            self.starts.forgive();
+            text += "; until then nodes are started as they were before";
+        }
+        self.nodes.iter_mut().for_each(|mate| mate.is_old = false);
+        self.end_roll(Level::Error, text, wiring);
     }
 
     fn end_roll(&mut self, level: Level, text: String, wiring: &Wiring) {

@@ -19,6 +19,8 @@ struct State {
     units: Vec<(Unit, Option<TcpListener>)>,
     log: Vec<String>,
     out_of_order: bool,
+    /// The next list is given this much later than it was read.
+    late_list: Option<Duration>,
     count: u32,
     watchers: Vec<mpsc::Sender<Change>>,
 }
@@ -48,7 +50,11 @@ impl Fleet for Memory {
 
     fn list(&self) -> fleet::Call<'_, Vec<Unit>> {
         let units = self.with(|state| state.units.iter().map(|(unit, _)| unit.clone()).collect());
-        Box::pin(async { Ok(units) })
+        let late = self.with(|state| state.late_list.take());
+        Box::pin(async move {
+            tokio::time::sleep(late.unwrap_or_default()).await;
+            Ok(units)
+        })
     }
 
     fn start<'a>(&'a self, order: &'a StartOrder, _: Steps) -> fleet::Call<'a, Unit> {
@@ -143,6 +149,7 @@ impl Rig {
             events,
             signals: Arc::new(Nothing),
             in_force,
+            alarm: Arc::default(),
             dry_run,
         };
         let shared: Arc<dyn Fleet> = engine.clone();
@@ -154,7 +161,7 @@ impl Rig {
     /// What the registry does: the table becomes nodes.
     fn publish(&mut self) {
         let table = self.table.borrow().clone();
-        let nodes = table.get("api").into_iter().flatten().filter_map(|node| {
+        let nodes = table.get("api").into_iter().flat_map(|fleet| &fleet.nodes).filter_map(|node| {
             let NodeAddress::Tcp(address) = node.address else { return None };
             let known = self
                 .nodes
@@ -175,6 +182,7 @@ impl Rig {
             routes: Arc::clone(&before.routes),
             listeners: Vec::new(),
             protocols: Vec::new(),
+            expect_proxy_header: Vec::new(),
             gates: Vec::new(),
             trusted_proxies: Vec::new(),
             ..*before
@@ -194,7 +202,13 @@ impl Rig {
     }
 
     fn calls(&self) -> Vec<Call> {
-        self.table.borrow().get("api").into_iter().flatten().map(|node| node.call).collect()
+        self.table
+            .borrow()
+            .get("api")
+            .into_iter()
+            .flat_map(|fleet| &fleet.nodes)
+            .map(|node| node.call)
+            .collect()
     }
 
     async fn order(&self, wish: Wish) -> Outcome {
@@ -237,7 +251,7 @@ async fn the_fewest_nodes_come_up_and_say_why() {
     let mut rig = Rig::start(Arc::default(), 2, 4, false);
     rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
     let told = rig.told();
-    assert!(told.contains("scale: 0 nodes there, and `min` is 2"), "{told}");
+    assert!(told.contains("scale: api: 0 nodes there, and `min` is 2"), "{told}");
     assert_eq!(rig.engine.log(), ["start u1", "start u2"]);
 }
 
@@ -359,6 +373,41 @@ async fn a_new_command_that_fails_stops_the_roll_and_the_old_nodes_go_on() {
     }
     rig.wait("the old one serves", |rig| rig.calls() == [Call::Serving]).await;
     assert_eq!(rig.engine.log(), ["start u1"]);
+    // What is started from then on is what serves.
+    assert!(told.contains("started as they were before"), "{told}");
+    rig.engine.with(|state| state.out_of_order = false);
+    rig.scale(Some(2), None).await.unwrap();
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let of = |rig: &Rig, at: usize| rig.engine.with(|state| state.units[at].0.fingerprint.clone());
+    assert_eq!(of(&rig, 0), of(&rig, 1));
+    // And an order tries what the configuration says.
+    rig.order(Wish::Roll { backend: "api".into() }).await.unwrap();
+    let before = of(&rig, 0);
+    rig.wait("all are new", |rig| {
+        rig.calls() == [Call::Serving; 2]
+            && rig.engine.with(|state| state.units.iter().all(|(unit, _)| unit.fingerprint != before))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_from_before_a_node_came_says_nothing_of_it() {
+    let engine = Arc::new(Memory::default());
+    let mut rig = Rig::start(Arc::clone(&engine), 1, 4, false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    // The next list is read now and given later, when there is one node more.
+    engine.with(|state| state.late_list = Some(Duration::from_millis(600)));
+    let watchers = engine.with(|state| state.watchers.clone());
+    watchers[0].send(Change::Resync).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    rig.scale(Some(2), None).await.unwrap();
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        rig.publish();
+        assert_eq!(rig.calls().len(), 2, "{}", rig.told());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::logic::scale::lifecycle::Happening;
 const PING: Duration = Duration::from_secs(2);
 /// The pauses between two attempts to reach an engine.
 const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Events that are remembered so that none counts twice where a stream is resumed.
 const REMEMBERED: usize = 256;
 
@@ -43,9 +43,10 @@ pub(super) async fn follow(fleet: DockerFleet, changes: mpsc::Sender<Change>) {
 
 /// Listens until the stream ends or the engine hangs, and says why.
 async fn listen(fleet: &DockerFleet, changes: &mpsc::Sender<Change>, place: &mut Place) -> EngineError {
-    let client = match fleet.client().await {
-        Ok(client) => client,
-        Err(error) => return error,
+    let client = match tokio::time::timeout(PING, fleet.client()).await {
+        Ok(Ok(client)) => client,
+        Ok(Err(error)) => return error,
+        Err(_) => return fault::slow(&fleet.0.endpoint),
     };
     if let Err(error) = ping(fleet, &client).await {
         return error;

@@ -98,3 +98,21 @@ async fn lines_without_an_end_and_many_lines_are_bounded() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn a_process_may_have_the_huge_pages_that_the_balancer_refuses() {
+    crate::shared::memory::refuse_huge_pages();
+    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    if !own.contains("THP_enabled:\t0") {
+        // A kernel without huge pages refuses none.
+        assert!(!own.contains("THP_enabled:\t1"), "the refusal did nothing");
+        return;
+    }
+    let fleet = ProcessFleet::default();
+    let unit = start(&fleet, &["/bin/sh", "-c", "grep THP_enabled /proc/self/status"]).await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while fleet.log(&unit.id).await.unwrap() != ["THP_enabled:\t1"] {
+        assert!(std::time::Instant::now() < deadline, "{:?}", fleet.log(&unit.id).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::settings::BackendSettings;
 use crate::logic::route::{Route, RouteTable};
-use crate::shared::queue::Queue;
+use crate::shared::queue::{Alarm, Holding, Queue};
 use crate::shared::route_gate::RouteGate;
 use crate::shared::snapshot::Backend;
 
@@ -30,13 +30,22 @@ pub(super) fn gates(routes: &RouteTable, before: &Gates) -> Gates {
     routes.iter().map(|(_, route)| gate(route)).collect()
 }
 
-/// The queue of a backend that has limits. `before`: the backend in the snapshot before.
-pub(super) fn queue(settings: &BackendSettings, before: Option<&Backend>) -> Option<Arc<Queue>> {
+/// The queue of a backend that has limits, or whose nodes are started. `before`: the backend in the snapshot before.
+pub(super) fn queue(
+    settings: &BackendSettings,
+    before: Option<&Backend>,
+    alarm: &Alarm,
+) -> Option<Arc<Queue>> {
     let limited = settings.servers.iter().any(|server| server.in_flight_max.is_some());
-    if !limited && settings.adaptive.is_none() {
+    if !limited && settings.adaptive.is_none() && settings.fleet.is_none() {
         return None;
     }
+    let hold = settings.fleet.as_ref().map(|_| settings.scale.hold);
     let known = before.and_then(|before| before.queue.as_ref());
-    let kept = known.filter(|queue| *queue.settings() == settings.queue).map(Arc::clone);
-    kept.or_else(|| Some(Arc::new(Queue::new(Arc::clone(&settings.name), settings.queue))))
+    let is_same = |queue: &&Arc<Queue>| *queue.settings() == settings.queue && queue.hold() == hold.as_ref();
+    let kept = known.filter(is_same).map(Arc::clone);
+    kept.or_else(|| {
+        let holding = hold.map(|hold| Holding::new(hold, alarm.clone()));
+        Some(Arc::new(Queue::new(Arc::clone(&settings.name), settings.queue).with(holding)))
+    })
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::build::Place;
+use super::gates;
 use super::member::{Manual, Member, growth_step};
 use crate::config::settings::{BackendSettings, HealthSettings};
+use crate::control::autoscaler as fleet;
 use crate::control::probe::{Probed, Prober};
 use crate::logic::health::panics;
 use crate::logic::limits::{NODES_MAX, OUTLIER_WINDOW};
@@ -15,6 +17,8 @@ use crate::logic::slow_start::effective;
 use crate::shared::conduct::{Bench, Standing};
 use crate::shared::event::{Event, EventSender, Kind, Level};
 use crate::shared::node::{Node, NodeState, Origin};
+use crate::shared::queue::Alarm;
+use crate::shared::scaling::Scaling;
 use crate::shared::snapshot::{Backend, Entry};
 
 /// What operators said, by the ids of nodes.
@@ -32,10 +36,13 @@ pub(super) struct Group {
     pub(super) stale: bool,
     window_began: Instant,
     grown_at: Instant,
+    /// What is decided of its fleet.
+    pub(super) standing: Option<fleet::Standing>,
+    alarm: Alarm,
 }
 
 impl Group {
-    pub(super) fn new(settings: BackendSettings) -> Self {
+    pub(super) fn new(settings: BackendSettings, alarm: Alarm) -> Self {
         Self {
             health: settings.health.clone().map(Arc::new),
             settings,
@@ -45,6 +52,8 @@ impl Group {
             stale: true,
             window_began: Instant::now(),
             grown_at: Instant::now(),
+            standing: None,
+            alarm,
         }
     }
 
@@ -86,6 +95,7 @@ impl Group {
             member.in_flight_max = place.in_flight_max;
             member.unresolved = place.unresolved;
             member.call = place.call;
+            member.unit = place.unit;
             member.leaving = None;
             member.manual = manuals.get(&member.node.id).copied().unwrap_or_default();
             self.members.push(member);
@@ -227,9 +237,21 @@ impl Group {
             }
         }
         let name = Arc::clone(&self.settings.name);
-        let backend = Arc::new(super::build::backend(name, &self.settings, panics, nodes, before.as_deref()));
+        let queue = gates::queue(&self.settings, before.as_deref(), &self.alarm);
+        let scaling = self.scaling(&nodes);
+        let backend =
+            super::build::backend(name, &self.settings, panics, nodes, before.as_deref(), (queue, scaling));
+        let backend = Arc::new(backend);
         self.published = Some(Arc::clone(&backend));
         backend
+    }
+
+    /// How the fleet of these nodes does; `None` where there is none.
+    fn scaling(&self, nodes: &[Entry]) -> Option<Scaling> {
+        let asleep = !nodes.iter().any(|entry| rules_out_sleep(entry.state))
+            && self.members.iter().all(|member| member.manual.state.is_none());
+        let running = nodes.iter().filter(|entry| entry.state == NodeState::Serving).count();
+        super::build::scaling(&self.settings, self.standing, running, asleep)
     }
 
     fn entries(&mut self, now_ms: u64) -> Vec<Entry> {
@@ -246,6 +268,11 @@ impl Group {
         }
         entries
     }
+}
+
+/// A backend with such a node is not asleep: it serves, or it is out of order, and waiting would mend nothing.
+fn rules_out_sleep(state: NodeState) -> bool {
+    matches!(state, NodeState::Serving | NodeState::Unhealthy | NodeState::Ejected | NodeState::Down)
 }
 
 /// Tells of every node that is in another state than before, came or went.

@@ -45,6 +45,8 @@ pub(super) struct Member {
     pub(super) unresolved: Option<Arc<str>>,
     /// What its fleet asks of it, and why; `None` where no fleet started it.
     pub(super) call: Option<(Call, Arc<str>)>,
+    /// The container or the process that it is.
+    pub(super) unit: Option<Arc<str>>,
     /// Why it is not wanted any more. It stays until nothing is in flight.
     pub(super) leaving: Option<&'static str>,
     probes: Option<Probes>,
@@ -90,6 +92,7 @@ impl Member {
             manual: Manual::default(),
             unresolved,
             call: None,
+            unit: None,
             leaving: None,
             probes: None,
             ejected_for: None,
@@ -228,6 +231,7 @@ impl Member {
             weight,
             effective: weight,
             in_flight_max: self.in_flight_max,
+            unit: self.unit.clone(),
             state,
             reason,
             since_ms,

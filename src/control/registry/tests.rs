@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::settings::{BackendSettings, FleetSettings, HealthSettings, ProcessSettings, Server};
-use crate::control::autoscaler::{Call, FleetNode};
+use crate::control::autoscaler::{Call, FleetNode, FleetState};
 use crate::logic::health::Patience;
 use crate::logic::limits::{LOOKUP_INTERVAL, LOOKUP_TIMEOUT};
 use crate::logic::outlier::Policy;
@@ -24,8 +24,8 @@ fn settings(servers: &[ServerHost]) -> Settings {
 
 /// Settings of one backend, `api`, changed at will.
 fn with(servers: &[ServerHost], change: impl FnOnce(&mut BackendSettings)) -> Settings {
-    let servers =
-        servers.iter().map(|host| Server { host: host.clone(), weight: 3, in_flight_max: None }).collect();
+    let server = |host: &ServerHost| Server { host: host.clone(), weight: 3, in_flight_max: None };
+    let servers = servers.iter().map(server).collect();
     let mut backend = BackendSettings::new("api".into(), servers);
     change(&mut backend);
     let whole = "routes: [{ path: /*, servers: [{ url: 'http://127.0.0.1' }] }]";
@@ -126,6 +126,7 @@ impl Rig {
             in_force: tell,
             fleets,
             fleet_orders,
+            workers: Vec::new(),
         };
         let running = tokio::spawn(registry.run(wiring));
         Self { published, orders, events, in_force, running, table, fleet_ordered }
@@ -466,16 +467,12 @@ async fn a_node_that_joins_others_grows_and_the_first_ones_do_not() {
 }
 
 // ---- probes
-
 fn probed_as(path: Option<&str>) -> HealthSettings {
     HealthSettings {
         path: path.map(Into::into),
         interval: Duration::from_millis(50),
-        timeout: Duration::from_millis(500),
         patience: Patience { rise: 2, fall: 2 },
-        expect: vec![(200, 399)],
-        expect_body: None,
-        agent: None,
+        ..HealthSettings::default()
     }
 }
 
@@ -556,7 +553,9 @@ fn of_fleet(address: SocketAddr, call: Call) -> FleetNode {
 #[tokio::test(start_paused = true)]
 async fn a_fleets_nodes_come_and_go_as_it_says() {
     let rig = Rig::start(settings(&[fixed(1)]), known()).await;
-    let tell = |nodes: Vec<FleetNode>| rig.table.send_replace(FleetTable::from([("api".into(), nodes)]));
+    let tell = |nodes| {
+        rig.table.send_replace(FleetTable::from([("api".into(), FleetState { nodes, standing: None })]))
+    };
     let address: SocketAddr = "127.0.0.1:7".parse().unwrap();
     for (call, state) in [
         (Call::Warming, NodeState::Warming),
@@ -581,10 +580,8 @@ async fn orders_for_fleets_are_handed_on() {
         api.fleet = Some(Arc::new(FleetSettings::Process(process)));
     };
     let mut rig = Rig::start(with(&[fixed(1)], fleet), known()).await;
-    rig.table.send_replace(FleetTable::from([(
-        "api".into(),
-        vec![of_fleet("127.0.0.1:7".parse().unwrap(), Call::Serving)],
-    )]));
+    let nodes = vec![of_fleet("127.0.0.1:7".parse().unwrap(), Call::Serving)];
+    rig.table.send_replace(FleetTable::from([("api".into(), FleetState { nodes, standing: None })]));
     rig.wait("its node", |snapshot| entries(snapshot).len() == 2).await;
     for wish in [
         Wish::AddNode { backend: "api".into() },

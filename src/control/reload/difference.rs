@@ -31,7 +31,7 @@ fn listeners(old: &[Listener], new: &[Listener]) -> Vec<String> {
     for listener in new {
         match old.iter().find(|other| other.name == listener.name) {
             None => found.push(format!("the listener `{}` is new, and needs a restart", listener.name)),
-            Some(before) if before != listener => {
+            Some(before) if !stays(before, listener) => {
                 found.push(format!("the listener `{}` changed, and needs a restart", listener.name));
             }
             Some(_) => {}
@@ -45,6 +45,13 @@ fn listeners(old: &[Listener], new: &[Listener]) -> Vec<String> {
         found.push("the listeners stand in another order: put them back into the one of the start".into());
     }
     found
+}
+
+/// Is it bound as it was? Where its connections lead, and what they begin with, is looked up for each of them.
+fn stays(before: &Listener, now: &Listener) -> bool {
+    before.binds == now.binds
+        && before.max_connections == now.max_connections
+        && before.protocol.name() == now.protocol.name()
 }
 
 /// What differs and is done.
@@ -65,6 +72,10 @@ pub(super) fn changes(old: &Settings, new: &Settings) -> Vec<String> {
         note(old.names != new.names, "admin.names");
     }
     note(old.timeouts != new.timeouts, "timeouts");
+    let listeners = |settings: &Settings| -> BTreeMap<String, String> {
+        settings.listeners.iter().map(|listener| (listener.name.to_string(), said(listener))).collect()
+    };
+    found.extend(named("listener", &listeners(old), &listeners(new)));
     found.extend(named("route", &routes(old), &routes(new)));
     let backends = |settings: &'_ Settings| -> BTreeMap<String, String> {
         settings.backends.iter().map(|backend| (backend.name.to_string(), said(backend))).collect()

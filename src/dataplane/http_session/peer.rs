@@ -22,7 +22,8 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn of(socket: &Socket, admission: &Admission) -> Self {
         // An IPv4 client of an IPv6 listener is known by its IPv4 address.
-        let address = socket.peer_address().map(|address: SocketAddr| address.ip().to_canonical());
+        let address = admission.client_address(socket);
+        let address = address.map(|address: SocketAddr| address.ip().to_canonical());
         let trusted = address.is_some_and(|address| admission.worker.view().snapshot.trusts(address));
         let mut text = [0; TEXT_MAX];
         let mut left = &mut text[..];

@@ -35,7 +35,7 @@ impl Session {
             let draw = self.worker().draw();
             match backend.take(&mut job.tie, course.tried(), draw, exchange.began, &self.timer) {
                 Taken::Node(at, in_flight) => return Ok((at, in_flight)),
-                Taken::Nobody => return Err(NoPlace::Fault(course.last_fault())),
+                Taken::Nobody => return Err(refusal(backend, course.last_fault(), exchange)),
                 Taken::Busy(queue) => {
                     let waited = self.wait_for_place(backend, &queue, course, exchange, job).await?;
                     if let Some(taken) = waited {
@@ -55,14 +55,11 @@ impl Session {
         exchange: &mut Exchange,
         job: &Job,
     ) -> Result<Option<(u16, InFlight)>, NoPlace> {
-        let mut waiting = queue.enter().map_err(|retry_after_s| {
-            exchange.retry_after_s = Some(retry_after_s);
-            NoPlace::Fault(Fault::QueueFull)
-        })?;
+        let mut waiting = queue.enter().map_err(|fault| refusal(backend, fault, exchange))?;
         // One may have become free between the look and the entry.
-        backend.settle(|| self.worker().draw());
+        self.worker().settle(queue);
         self.watch_client(job);
-        let timeout = queue.shared.settings().timeout;
+        let timeout = waiting.patience();
         self.expect_within(timeout);
         // However often it waits, it waits for as long as one.
         let entered_us = exchange.elapsed_us();
@@ -76,7 +73,7 @@ impl Session {
                 return Poll::Ready(Err(NoPlace::ClientGone));
             }
             if self.timer.now() >= due {
-                return Poll::Ready(Err(NoPlace::Fault(Fault::QueueTimeout)));
+                return Poll::Ready(Err(NoPlace::Fault(waiting.too_late())));
             }
             Poll::Pending
         })
@@ -96,10 +93,14 @@ impl Session {
                 let begun = InFlight::on_place(&local, queue, &self.timer, backend.panics());
                 Ok(begun.map(|begun| (at, begun)))
             }
-            Err(no_place) => {
-                exchange.retry_after_s = Some(queue.retry_after_s());
-                Err(no_place)
-            }
+            Err(NoPlace::Fault(fault)) => Err(refusal(backend, fault, exchange)),
+            Err(NoPlace::ClientGone) => Err(NoPlace::ClientGone),
         }
     }
+}
+
+/// The client is told when to come again, where that is known.
+fn refusal(backend: &LocalBackend, fault: Fault, exchange: &mut Exchange) -> NoPlace {
+    exchange.retry_after_s = backend.retry_after_s(fault);
+    NoPlace::Fault(fault)
 }

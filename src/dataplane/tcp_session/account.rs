@@ -12,7 +12,6 @@ use crate::dataplane::upstream::LocalNode;
 use crate::dataplane::worker::{Admission, Worker};
 use crate::logic::access::{End, Hedged};
 use crate::logic::latency::Sample;
-use crate::logic::route::BackendIndex;
 use crate::shared::clock;
 
 /// The status of a connection that got a node: what nginx calls it in its stream module, so that the counters of requests
@@ -22,7 +21,9 @@ const SERVED: u16 = 200;
 /// One connection. Names and no view: it may live for days, and a view holds every backend of its time.
 pub(super) struct Account {
     listener: Arc<str>,
-    backend: Arc<str>,
+    pub(super) backend: Arc<str>,
+    /// The pattern of the name that it asked for.
+    pub(super) route: Option<Arc<str>>,
     /// `None` for a unix socket.
     pub(super) client: Option<IpAddr>,
     pub(super) began: Instant,
@@ -39,13 +40,14 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn open(client: &Socket, admission: &Admission, backend: Option<BackendIndex>) -> Self {
+    pub(super) fn open(client: &Socket, admission: &Admission) -> Self {
         let view = admission.worker.view();
         let listener = view.snapshot.listeners.get(usize::from(admission.listener)).cloned();
         Self {
             listener: listener.unwrap_or_else(|| "".into()),
-            backend: backend.map_or_else(|| "".into(), |index| Arc::clone(view.backend(index).name())),
-            client: client.peer_address().map(|address| address.ip().to_canonical()),
+            backend: "".into(),
+            route: None,
+            client: admission.client_address(client).map(|address| address.ip().to_canonical()),
             began: Instant::now(),
             node: None,
             served: false,
@@ -86,7 +88,7 @@ impl Account {
         };
         let labels = Labels {
             listener: Arc::clone(&self.listener),
-            route: "".into(),
+            route: self.route.clone().unwrap_or_else(|| "".into()),
             backend: Arc::clone(&self.backend),
         };
         worker.stats.request(worker.stats.series(labels), status, timing);
@@ -106,7 +108,7 @@ impl Account {
             &Ended {
                 client: &client,
                 listener: &self.listener,
-                route: "",
+                route: self.route.as_deref().unwrap_or_default(),
                 backend: &self.backend,
                 node: self.node.as_ref().map_or("", |node| &node.node.id),
                 protocol: "TCP",

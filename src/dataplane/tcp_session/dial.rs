@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use super::attempts::Attempts;
 use super::{Link, Session};
+use crate::dataplane::buffers::Buf;
 use crate::dataplane::queue::LocalQueue;
+use crate::dataplane::socket::Socket;
 use crate::dataplane::timers::to_ms;
 use crate::dataplane::upstream::{Connection, InFlight, LocalNode, connect};
 use crate::dataplane::view::{LocalBackend, Taken, Tie};
 use crate::logic::access::End;
 use crate::logic::fault::Fault;
+use crate::logic::proxy_protocol::{self, Version};
 use crate::logic::route::BackendIndex;
 
 /// Of a node that the backend did not have when the client came.
@@ -32,7 +35,10 @@ impl Session {
             let node = Rc::clone(in_flight.node());
             self.account.node = Some(Rc::clone(&node));
             match self.open(&node, timeout).await {
-                Ok(Connection { socket, connect, .. }) => {
+                Ok(Connection { mut socket, connect, .. }) => {
+                    if let Some(version) = backend.proxy_header() {
+                        self.announce(version, &mut socket);
+                    }
                     node.record_connect(connect);
                     attempts.connected();
                     self.account.connected(&node, connect);
@@ -50,6 +56,16 @@ impl Session {
                 }
                 Err(end) => return Err(end),
             }
+        }
+    }
+
+    /// Tells the node whose connection it is, before anything else.
+    fn announce(&mut self, version: Version, node: &mut Socket) {
+        let mut header = Vec::new();
+        proxy_protocol::write(version, self.admission.ends(&self.client), &mut header);
+        // One write for both, where the client was faster than the node.
+        if !self.up.prepend(&header) {
+            node.start_write(Buf::holding(&header));
         }
     }
 
@@ -101,12 +117,12 @@ impl Session {
         queue: &Rc<LocalQueue>,
         attempts: &mut Attempts<'_>,
     ) -> Result<Option<(u16, InFlight)>, End> {
-        let mut waiting = queue.enter().map_err(|_| End::Fault(Fault::QueueFull))?;
+        let mut waiting = queue.enter().map_err(End::Fault)?;
         // One may have become free between the look and the entry.
-        backend.settle(|| self.worker().draw());
+        self.worker().settle(queue);
         let entered_us = self.account.elapsed_us();
         // However often it waits, it waits for as long as one.
-        let timeout = to_ms(queue.shared.settings().timeout);
+        let timeout = to_ms(waiting.patience());
         let due = *attempts.queue_due.get_or_insert(self.timer.now() + timeout);
         self.timer.set_at(due);
         let waited = std::future::poll_fn(|cx| {
@@ -117,7 +133,7 @@ impl Session {
                 return Poll::Ready(Err(End::ClientGone));
             }
             if self.timer.now() >= due {
-                return Poll::Ready(Err(End::Fault(Fault::QueueTimeout)));
+                return Poll::Ready(Err(End::Fault(waiting.too_late())));
             }
             Poll::Pending
         })

@@ -56,6 +56,21 @@ struct Bulk {
 }
 
 impl Direction {
+    /// One whose source has sent this already.
+    pub(super) fn holding(buf: Buf) -> Self {
+        Self { bytes: buf.len() as u64, ready: Some(buf), ..Self::default() }
+    }
+
+    /// What was read, and handed to nobody yet.
+    pub(super) fn take_ready(&mut self) -> Option<Buf> {
+        self.ready.take()
+    }
+
+    /// Puts bytes of ours before what was read. False where nothing was, or there is no room.
+    pub(super) fn prepend(&mut self, bytes: &[u8]) -> bool {
+        self.ready.as_mut().is_some_and(|buf| buf.replace_head(0, bytes))
+    }
+
     /// Moves what can be moved. True where something was.
     pub(super) fn poll(
         &mut self,

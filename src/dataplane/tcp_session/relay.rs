@@ -108,10 +108,12 @@ impl Session {
 
     /// Both directions, and what came of them counted. True where something moved.
     fn poll_both(&mut self, cx: &mut Context<'_>, node: &mut Socket) -> Result<bool, End> {
-        let before = (self.up.bytes(), self.down.bytes());
         let up = self.up.poll(cx, &mut self.client, node);
         let down = self.down.poll(cx, node, &mut self.client);
-        let (bytes_in, bytes_out) = (self.up.bytes() - before.0, self.down.bytes() - before.1);
+        let bytes = (self.up.bytes(), self.down.bytes());
+        // What came before there was a node too.
+        let before = std::mem::replace(&mut self.counted, bytes);
+        let (bytes_in, bytes_out) = (bytes.0 - before.0, bytes.1 - before.1);
         if bytes_in + bytes_out > 0 {
             self.worker().stats.total(|totals| {
                 totals.bytes_in += bytes_in;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::decide::FleetView;
 use super::{HoldSettings, Target};
 
 /// The first pause between two attempts to connect to a node that starts.
@@ -49,11 +50,25 @@ pub fn admit(hold: &HoldSettings, backend: &Asleep) -> Verdict {
     }
 }
 
-/// How many of those that wait a node takes now. The rest follows as places become free, so that a node is never sent
-/// more at once than it would be in ordinary times: a thousand requests to a node that has just booted are its end.
-pub fn release(waiting: u32, in_flight: u32, limit: Option<u32>, target: &Target) -> u32 {
-    let places = limit.or_else(|| target.in_flight.map(|places| places as u32)).unwrap_or(RELEASE_DEFAULT);
-    places.saturating_sub(in_flight).min(waiting)
+/// How many of those that wait a node takes at once, where it has no limit of its own below that. The rest follows as
+/// places become free, so that a node is never sent more at once than it would be in ordinary times: a thousand requests
+/// to a node that has just booted are its end.
+pub fn places(target: &Target) -> u32 {
+    // The settings hold it between 1 and a million.
+    target.in_flight.map_or(RELEASE_DEFAULT, |places| places.max(1.0) as u32)
+}
+
+/// Will no node be there within the patience of a request that comes now?
+pub fn is_hopeless(fleet: &FleetView, patience: Duration, now: Duration) -> bool {
+    let nobody_comes = fleet.paused || fleet.replicas == Some(0);
+    let too_late = fleet.blocked_until.is_some_and(|until| until > now + patience);
+    fleet.there() == 0 && (nobody_comes || too_late)
+}
+
+/// When a request that was refused may come again: when a node that is started now takes requests, if its `boot` is what
+/// it was. In seconds, from 1 to 60.
+pub fn retry_after_s(boot: Duration) -> u32 {
+    (boot.as_secs_f64().ceil() as u32).clamp(1, 60)
 }
 
 /// The pauses between attempts to connect: 1 ms, growing by half up to 10 ms.
@@ -93,14 +108,26 @@ mod tests {
     }
 
     #[test]
-    fn a_node_gets_no_more_than_it_has_places() {
-        let target = Target { in_flight: Some(20.0), ..Target::default() };
-        assert_eq!(release(1000, 0, Some(8), &target), 8);
-        assert_eq!(release(1000, 0, None, &target), 20);
-        assert_eq!(release(1000, 15, None, &target), 5);
-        assert_eq!(release(3, 0, None, &target), 3);
-        assert_eq!(release(1000, 30, None, &target), 0);
-        assert_eq!(release(1000, 0, None, &Target::default()), RELEASE_DEFAULT);
+    fn a_node_gets_no_more_at_once_than_it_should_carry() {
+        assert_eq!(places(&Target { in_flight: Some(20.0), ..Target::default() }), 20);
+        assert_eq!(places(&Target::default()), RELEASE_DEFAULT);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_will_not_come() {
+        let (now, patience) = (Duration::from_secs(100), Duration::from_secs(30));
+        let asleep = FleetView::default();
+        let blocked =
+            |seconds| FleetView { blocked_until: Some(now + Duration::from_secs(seconds)), ..asleep };
+        assert!(!is_hopeless(&asleep, patience, now));
+        assert!(!is_hopeless(&blocked(30), patience, now));
+        assert!(is_hopeless(&blocked(31), patience, now));
+        assert!(is_hopeless(&FleetView { paused: true, ..asleep }, patience, now));
+        assert!(is_hopeless(&FleetView { replicas: Some(0), ..asleep }, patience, now));
+        assert!(!is_hopeless(&FleetView { starting: 1, ..blocked(60) }, patience, now));
+        assert_eq!(retry_after_s(Duration::from_millis(20)), 1);
+        assert_eq!(retry_after_s(Duration::from_millis(2100)), 3);
+        assert_eq!(retry_after_s(Duration::from_secs(600)), 60);
     }
 
     #[test]

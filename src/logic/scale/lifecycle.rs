@@ -75,6 +75,8 @@ pub enum Leaving {
     Foreign,
     /// Its engine does not have it any more.
     Lost,
+    /// It was to replace others, and takes no requests.
+    Unfit,
 }
 
 impl Leaving {
@@ -86,6 +88,7 @@ impl Leaving {
             Self::Operator => "removed by an operator or the configuration",
             Self::Foreign => "somebody else stops it",
             Self::Lost => "its engine does not have it any more",
+            Self::Unfit => "it was to replace others, and takes no requests",
         }
     }
 }

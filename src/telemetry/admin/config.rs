@@ -84,10 +84,20 @@ fn listener(listener: &Listener) -> Value {
         "protocol": listener.protocol.name(),
         "backend": match &listener.protocol {
             Protocol::Http => None,
-            Protocol::Tcp(backend) => Some(&**backend),
+            Protocol::Tcp(backend) | Protocol::Udp(backend) => Some(&**backend),
+            Protocol::TlsByName(names) => names.default().map(|backend| &**backend),
         },
+        "tls_routes": match &listener.protocol {
+            Protocol::TlsByName(names) => names.routes().map(tls_route).collect(),
+            Protocol::Http | Protocol::Tcp(_) | Protocol::Udp(_) => Vec::new(),
+        },
+        "accept_proxy_protocol": listener.expects_proxy_header,
         "max_connections": listener.max_connections.map_or(0, usize::from),
     })
+}
+
+fn tls_route((name, alpn, backend): (&str, &[Box<str>], &Arc<str>)) -> Value {
+    json!({ "name": name, "alpn": alpn, "backend": &**backend })
 }
 
 /// Sizes in bytes.
@@ -109,6 +119,7 @@ fn timeouts(timeouts: &Timeouts) -> Value {
         "response_head": duration(timeouts.response_head),
         "body": duration(timeouts.body),
         "tunnel_idle": duration(timeouts.tunnel_idle),
+        "udp_idle": duration(timeouts.udp_idle),
     })
 }
 

@@ -69,7 +69,7 @@ fn node<'a>(entry: &'a Entry, view: &View<'_>) -> NodeView<'a> {
         p99_us: quantiles.map(|of| of.p99_us),
         p999_us: quantiles.map(|of| of.p999_us),
         cpu_percent: words::cpu_percent(node),
-        container: None,
+        container: entry.unit.as_deref().map(words::unit),
     }
 }
 

@@ -47,8 +47,10 @@ fn missing(phase: Phase, snapshot: &Snapshot) -> Vec<String> {
     };
     let backends = snapshot.backends.iter().filter_map(|backend| {
         let serves = backend.nodes.iter().any(|entry| entry.state == NodeState::Serving);
+        // One that may sleep wakes with the next request.
+        let may_sleep = backend.scaling.is_some_and(|scaling| scaling.min == 0);
         let why = backend.nodes.first().map_or("it has no node", |entry| &entry.reason);
-        (!serves).then(|| format!("backend {} has no serving node: {why}", backend.name))
+        (!serves && !may_sleep).then(|| format!("backend {} has no serving node: {why}", backend.name))
     });
     listeners.into_iter().chain(backends).collect()
 }
@@ -93,6 +95,7 @@ struct TotalsView {
     p999_us: Option<u64>,
     panics_total: u64,
     accept_errors_total: u64,
+    datagrams_dropped_total: u64,
     log_lines_total: u64,
     log_lines_dropped_total: u64,
     reports_dropped_total: u64,
@@ -146,6 +149,7 @@ fn totals(admin: &Admin) -> TotalsView {
         p999_us: quantiles.map(|of| of.p999_us),
         panics_total: totals.panics,
         accept_errors_total: totals.accept_errors,
+        datagrams_dropped_total: totals.datagrams_dropped,
         log_lines_total: admin.log.as_deref().map_or(0, LogCounters::written),
         log_lines_dropped_total: totals.log_lines_dropped + lost,
         reports_dropped_total: totals.reports_dropped,

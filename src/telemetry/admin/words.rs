@@ -48,6 +48,11 @@ pub(in crate::telemetry) fn backend_of<'a>(route: &Route, snapshot: &'a Snapshot
     }
 }
 
+/// A container by the twelve letters that people know it by; a process by its whole name.
+pub(in crate::telemetry) fn unit(unit: &str) -> &str {
+    unit.get(..12).unwrap_or(unit)
+}
+
 /// How busy a node's machine is, in percent with two digits; `None` where it does not tell, or has not of late.
 pub(in crate::telemetry) fn cpu_percent(node: &Node) -> Option<f64> {
     node.cpu(clock::micros(Instant::now())).map(|share| (share * 10_000.0).round() / 100.0)

@@ -73,9 +73,9 @@ fn topology(admin: &Admin, snapshot: &Snapshot) -> Value {
         json!({
             "name": &*backend.name,
             "strategy": words::strategy(backend.strategy),
-            "fleet": null,
-            "min": null,
-            "max": null,
+            "fleet": backend.scaling.map(|scaling| scaling.fleet),
+            "min": backend.scaling.map(|scaling| scaling.min),
+            "max": backend.scaling.map(|scaling| scaling.max),
         })
     });
     json!({

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::next_step::next_step;
 use super::{Monitor, State, now_ms};
 use crate::shared::report::Totals;
+use crate::shared::scaling::Scaling;
 use crate::shared::snapshot::{Backend, Entry, Snapshot};
 use crate::telemetry::access_log::LogCounters;
 use crate::telemetry::admin::words;
@@ -186,7 +187,7 @@ impl<'a> Present<'a> {
                 first_byte: self.pair(known().map(|of| &of.phases.first_byte)),
             },
             states,
-            scaling: None,
+            scaling: backend.scaling.map(|scaling| scaling_fields(&scaling, backend)),
         }
     }
 
@@ -227,7 +228,7 @@ impl<'a> Present<'a> {
                 first_byte: self.pair(known().map(|of| &of.phases.first_byte)),
             },
             cpu_percent: words::cpu_percent(node),
-            container: None,
+            container: entry.unit.as_deref().map(words::unit),
         }
     }
 
@@ -303,6 +304,18 @@ impl<'a> Present<'a> {
     fn pair<'w>(&self, windows: impl Iterator<Item = &'w window::Window>) -> Option<fields::Pair> {
         let quantiles: Option<Quantiles> = window::merged(windows, self.view.now_ms / 1000);
         quantiles.map(Into::into)
+    }
+}
+
+fn scaling_fields(scaling: &Scaling, backend: &Backend) -> fields::Scaling {
+    let holding = backend.queue.as_ref().filter(|queue| queue.is_holding());
+    fields::Scaling {
+        wanted: scaling.wanted,
+        running: scaling.running,
+        min: scaling.min,
+        max: scaling.max,
+        paused: scaling.paused,
+        held: holding.map_or(0, |queue| queue.waiting().into()),
     }
 }
 

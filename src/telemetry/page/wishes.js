@@ -35,7 +35,7 @@ export function backendWishes(kind, { backend, nodes, now }) {
     start: { verb: "Start node", effect: () => `One more node of ${backend.name} is started (${backend.fleet}); it takes requests once it is healthy. Now there are ${nodes.length}.`,
       call: () => ["POST", `${path}/nodes`] },
     scale: { verb: "Scale", number: { label: "Nodes", value: scaling?.wanted ?? nodes.length, min: scaling?.min ?? 0, max: scaling?.max ?? REPLICAS_MAX },
-      effect: (wanted) => `${scaleEffect(wanted, scaling?.running ?? nodes.length)}${scaling && !scaling.paused ? " The scaler goes on deciding from there." : ""}`,
+      effect: (wanted) => `${scaleEffect(wanted, scaling?.running ?? nodes.length)}${scaling && !scaling.paused ? " It stays there until the scaler is resumed." : ""}`,
       call: (replicas) => ["POST", `${path}/scale`, { replicas }] },
     paused: { verb: scaling?.paused ? "Resume scaler" : "Pause scaler",
       effect: () => (scaling?.paused ? `The scaler of ${backend.name} decides again, between ${scaling.min} and ${scaling.max} nodes.`

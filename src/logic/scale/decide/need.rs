@@ -33,6 +33,9 @@ const ROOM_RATE: f64 = 1.1;
 /// What there should be at least.
 pub(super) fn growing(history: &History, fleet: &FleetView, settings: &ScaleSettings, now: Duration) -> Need {
     let (target, window) = (settings.target, settings.up.window);
+    if let Some(need) = waking(history, fleet, settings, now) {
+        return need;
+    }
     let needs = [
         target.in_flight.map(|places| by_places(history, fleet, window, places, now)),
         target.rps.and_then(|rps| by_rate(history, window, rps, now)),
@@ -230,6 +233,21 @@ fn wake(history: &History, fleet: &FleetView) -> Option<Need> {
     let waits = latest.queued > 0.0 || latest.arrivals > 0.0;
     (waits && fleet.there() == 0).then(|| {
         need(1, Reason::Wake, "a request came, and there is no node".into()).input("waiting", latest.queued)
+    })
+}
+
+/// However many wait for a backend that slept, they wake one node: what a node does in a second nobody knows before it
+/// has served for half of one, and most storms are over then.
+fn waking(history: &History, fleet: &FleetView, settings: &ScaleSettings, now: Duration) -> Option<Need> {
+    let window = settings.up.window;
+    let asleep = |sample: &Sample| sample.serving == 0;
+    let slept = history.last(now, window).next().is_none_or(asleep)
+        && history.last(now, panic_window(window)).any(asleep);
+    let queued = history.latest().map_or(0.0, |sample| sample.queued);
+    let wakes = fleet.there() > 0 || queued > 0.0;
+    (settings.min == 0 && slept && wakes).then(|| {
+        let words = format!("{:.0} requests wait for the first node", queued.ceil());
+        need(1, Reason::Wake, words).input("waiting", queued)
     })
 }
 

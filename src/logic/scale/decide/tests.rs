@@ -50,6 +50,25 @@ fn the_need_is_the_load_and_the_root_of_it() {
 }
 
 #[test]
+fn a_storm_wakes_one_node_and_more_only_once_it_has_served() {
+    let settings = ScaleSettings { min: 0, ..Default::default() };
+    let mut history = History::new(at(0), at(600));
+    (1..=30).for_each(|second| history.push(Sample::quiet(at(second), 0)));
+    let storm = |second, serving| Sample { queued: 1000.0, ..Sample::quiet(at(second), serving) };
+    history.push(storm(31, 0));
+    let first = decide(&history, &fleet(0), &settings, at(31));
+    assert_eq!((first.action, first.reason, first.wanted), (Action::Up(1), Reason::Wake, 1));
+    let starting = FleetView { starting: 1, ..fleet(0) };
+    for second in 32..60 {
+        history.push(storm(second, 0));
+        assert_eq!(decide(&history, &starting, &settings, at(second)).action, Action::Hold);
+    }
+    history.push(storm(60, 1));
+    let then = decide(&history, &fleet(1), &settings, at(60));
+    assert_eq!((then.action, then.reason), (Action::Up(1), Reason::Queue));
+}
+
+#[test]
 fn requests_that_wait_need_no_window() {
     let mut history = steady(20.0, 90, 1);
     history.push(Sample { queued: 60.0, arrivals: 800.0, finished: 200.0, ..second_of(20.0, 91, 1) });
