@@ -39,7 +39,7 @@ pub(super) struct Refused {
 
 impl Refused {
     /// May another one be asked? Then one retry of the budget is spent.
-    pub(super) fn by(&mut self, at: u16, backend: &LocalBackend, timer: &Timer) -> bool {
+    pub(super) fn by(&mut self, at: u16, backend: &LocalBackend) -> bool {
         self.nodes[self.count] = at;
         self.count += 1;
         self.count < CONNECT_ATTEMPTS_MAX
@@ -75,7 +75,7 @@ pub(super) fn dial(
             Err(_) => {
                 last = Fault::ConnectFailed;
                 in_flight.failed();
-                let goes_on = refused.by(at, backend, timer);
+                let goes_on = refused.by(at, backend);
                 in_flight.refused();
                 if !goes_on {
                     return Err(Failed::Fault(last));

@@ -175,7 +175,7 @@ impl Hub {
         session.heard_from_node(bytes);
         self.sessions.heard(id, timer.now());
         if refund > 0 {
-            self.refund(refund, timer);
+            self.refund(refund);
         }
         count
     }
@@ -239,7 +239,7 @@ impl Hub {
     }
 
     /// A session that others have refused is answered: the refusals have cost nobody anything.
-    fn refund(&self, retries: u32, timer: &Timer) {
+    fn refund(&self, retries: u32) {
         let view = self.worker.view();
         if let Some(backend) = self.backend(&view) {
             (0..retries).for_each(|_| backend.budget().refund(clock::now_ms()));
