@@ -202,7 +202,7 @@ impl Hub {
         let mut refused = Refused::default();
         let view = self.worker.view();
         let backend = self.backend(&view);
-        let again = first.zip(backend).filter(|(_, backend)| refused.by(session.at, backend, timer));
+        let again = first.zip(backend).filter(|(_, backend)| refused.by(session.at, backend));
         match again {
             Some((first, backend)) => {
                 session.account.retries += 1;
