@@ -8,6 +8,7 @@ pub mod client;
 pub mod concurrency;
 pub mod fault;
 pub mod health;
+pub mod hedge;
 pub mod http1;
 pub mod latency;
 pub mod latency_scale;

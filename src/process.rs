@@ -24,7 +24,7 @@ pub use crate::control::reload::Load;
 use crate::dataplane::driver::{Choice, Wanted};
 use crate::dataplane::worker::{self, Assignment, Loads};
 use crate::logic::limits::{ORDERS_WAITING_MAX, REPORTS_MAX};
-use crate::shared::event;
+use crate::shared::event::{self, Event, EventSender, Kind, Level};
 use crate::shared::log_channel::{LogSender, log_channel};
 use crate::shared::mailbox::{Command, Inbox, Mailbox, mailbox};
 use crate::shared::memory;
@@ -34,7 +34,7 @@ use crate::shared::run_state::{Phase, RunState};
 use crate::shared::snapshot::Published;
 use crate::telemetry::about::{About, Bound, Configuration, config_hash};
 use crate::telemetry::access_log::{self, AccessLogHandle};
-use crate::telemetry::admin::access::Access;
+use crate::telemetry::admin::access::{Access, Rules};
 use crate::telemetry::admin::{self, Admin, Patience};
 use crate::telemetry::collector::Collector;
 
@@ -111,7 +111,7 @@ async fn live(
     Cores { cores, workers }: Cores,
 ) -> io::Result<()> {
     let mut signals = Signals::catch()?;
-    let access = access(&settings)?;
+    let rules = rules(&settings)?;
     let (registry, snapshot) = first_snapshot(Arc::clone(&settings)).await;
     let published = Published::new(snapshot);
     let (log_sender, log_receiver) = log_channel();
@@ -135,6 +135,7 @@ async fn live(
     let first = InForce { settings: Arc::clone(&settings), reloaded_ms: None, last: None };
     let (tell_configuration, configuration) = watch::channel(configuration(&first));
     let (in_force, newest) = watch::channel(first);
+    let (allow, allowed) = watch::channel(rules);
     if let Some(listener) = admin {
         let admin = Admin {
             about,
@@ -146,14 +147,13 @@ async fn live(
             events: events.clone(),
             happened,
             tap,
-            writable: settings.admin.as_ref().is_some_and(|admin| admin.writable),
-            access,
+            rules: allowed,
             log: log.as_ref().map(AccessLogHandle::counters),
             patience: Patience::default(),
         };
         tokio::spawn(admin::serve(listener, admin));
     }
-    tokio::spawn(tell(newest.clone(), tell_configuration));
+    tokio::spawn(tell(newest.clone(), tell_configuration, allow, events.clone()));
     let (fleet_orders, fleets_ordered) = mpsc::channel(ORDERS_WAITING_MAX);
     let (table, fleets) = watch::channel(FleetTable::new());
     let autoscaler = Autoscaler::new(
@@ -197,11 +197,10 @@ async fn live(
 }
 
 /// Read before anything is served: without the token nobody could be let in, or everybody would be.
-fn access(settings: &Settings) -> io::Result<Access> {
-    match &settings.admin {
-        Some(admin) => Access::load(admin.token_file.as_deref(), &admin.names),
-        None => Ok(Access::default()),
-    }
+fn rules(settings: &Settings) -> io::Result<Arc<Rules>> {
+    let Some(admin) = &settings.admin else { return Ok(Arc::default()) };
+    let access = Access::load(admin.token_file.as_deref(), &admin.names)?;
+    Ok(Arc::new(Rules { writable: admin.writable, access }))
 }
 
 fn about(driver: &Choice, workers: usize, settings: &Settings, addresses: &[Vec<String>]) -> About {
@@ -316,11 +315,24 @@ fn configuration(in_force: &InForce) -> Configuration {
     }
 }
 
-/// Tells telemetry of every other configuration.
-async fn tell(mut newest: watch::Receiver<InForce>, configurations: watch::Sender<Configuration>) {
+/// Tells telemetry of every other configuration, and of whom the admin API lets in by it. The token is read anew, so that
+/// one that was replaced in its file counts from the next reload on; where it cannot be read, the one before stays.
+async fn tell(
+    mut newest: watch::Receiver<InForce>,
+    configurations: watch::Sender<Configuration>,
+    allow: watch::Sender<Arc<Rules>>,
+    events: EventSender,
+) {
     while newest.changed().await.is_ok() {
-        let configuration = configuration(&newest.borrow_and_update());
-        configurations.send_replace(configuration);
+        let in_force = newest.borrow_and_update().clone();
+        match rules(&in_force.settings) {
+            Ok(rules) => drop(allow.send_replace(rules)),
+            Err(error) => {
+                let text = format!("{error}: the admin API goes by what it was told before");
+                events.send(Event::now(Kind::Reload, Level::Error, text));
+            }
+        }
+        configurations.send_replace(configuration(&in_force));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What crosses threads: published settings and nodes, exact counters, reports, commands.
 
 pub mod adaptive;
+pub mod budget;
 pub mod child;
 pub mod clock;
 pub mod conduct;

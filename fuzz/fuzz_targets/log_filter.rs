@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::logic::access::{AccessRecord, End};
+use plimsoll::logic::access::{AccessRecord, End, Hedged};
 use plimsoll::logic::log_filter::Filter;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -39,6 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
         bytes_in: 0,
         bytes_out: 1,
         retries: 0,
+        hedged: Hedged::No,
         queue_us: 0,
         connect_us: 0,
         first_byte_us: 1,

@@ -101,6 +101,6 @@ leaves! {
     address::Bind, address::AdminBind, address::Cidr, address::ServerUrl,
     http::Method, http::Host, http::PathPattern, http::PathPrefix, http::AbsolutePath, http::Authority,
     http::FieldName, http::FieldValue, http::RedirectTo, http::Statuses,
-    word::HashKey, word::RateKey, word::RetryOn, word::LogPath, word::CookieName,
+    word::HashKey, word::RateKey, word::RetryOn, word::Quantile, word::LogPath, word::CookieName,
     word::Datagram,
 }

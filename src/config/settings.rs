@@ -17,6 +17,7 @@ use crate::logic::balance::Strategy;
 use crate::logic::balance::key::HashKey;
 use crate::logic::concurrency::AdaptiveSettings;
 use crate::logic::health::Patience;
+use crate::logic::hedge::HedgePolicy;
 use crate::logic::limits::{MessageLimits, Timeouts, UDP_SESSIONS_DEFAULT};
 use crate::logic::outlier::Policy;
 use crate::logic::proxy_protocol;
@@ -194,6 +195,8 @@ pub struct BackendSettings {
     pub panic_threshold: u32,
     /// What is tried again.
     pub retry: RetryPolicy,
+    /// When a second node is asked as well; `None` is never.
+    pub hedge: Option<HedgePolicy>,
     /// Where requests wait, where a server has a limit.
     pub queue: QueueSettings,
     /// Between which bounds the servers' limits are found out; `None` where they are not.
@@ -221,6 +224,7 @@ impl BackendSettings {
             slow_start: Duration::ZERO,
             panic_threshold: PANIC_THRESHOLD_DEFAULT,
             retry: RetryPolicy::OFF,
+            hedge: None,
             queue: QueueSettings::default(),
             adaptive: None,
             proxy_header: None,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::stats::Timing;
 use super::tap::TapSink;
 use super::worker::Worker;
-use crate::logic::access::{AccessRecord, End, LogFormat, write_line};
+use crate::logic::access::{AccessRecord, End, Hedged, LogFormat, write_line};
 use crate::logic::limits::LOG_BATCH_BYTES;
 use crate::logic::message::RequestHead;
 use crate::shared::log_channel::LogSender;
@@ -89,6 +89,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) retries: u32,
+    pub(crate) hedged: Hedged,
     pub(crate) timing: Timing,
     pub(crate) end: End,
 }
@@ -161,6 +162,7 @@ impl Draft {
             bytes_in: ended.bytes_in,
             bytes_out: ended.bytes_out,
             retries: ended.retries,
+            hedged: ended.hedged,
             queue_us,
             connect_us,
             first_byte_us,

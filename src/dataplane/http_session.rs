@@ -11,6 +11,7 @@
 mod answer;
 mod forward;
 mod gate;
+mod hedge;
 mod outcome;
 mod peer;
 mod place;

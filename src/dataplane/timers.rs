@@ -27,8 +27,8 @@ pub(crate) struct Timers {
 struct Entry {
     due: Cell<Ms>,
     waker: Waker,
-    /// Where it becomes true, the deadline has passed whatever it is.
-    cut: RefCell<Option<Cut>>,
+    /// Where one becomes true, the deadline has passed whatever it is. A request is on two nodes at most.
+    cuts: RefCell<[Option<Cut>; 2]>,
 }
 
 /// A reason to give up many exchanges at once, shared by all of them.
@@ -51,7 +51,7 @@ impl Timers {
 
     /// A deadline for the task that `waker` wakes.
     pub(crate) fn register(self: &Rc<Self>, waker: Waker) -> Timer {
-        let entry = Rc::new(Entry { due: Cell::new(NEVER), waker, cut: RefCell::default() });
+        let entry = Rc::new(Entry { due: Cell::new(NEVER), waker, cuts: RefCell::default() });
         let mut entries = self.entries.borrow_mut();
         let key = self.free.borrow_mut().pop().unwrap_or(entries.len());
         match entries.get_mut(key) {
@@ -119,25 +119,30 @@ impl Timer {
 
     /// Has it passed?
     pub(crate) fn expired(&self) -> bool {
-        let cut = || self.entry.cut.borrow().as_ref().is_some_and(|cut| cut.get());
+        let cut = || self.entry.cuts.borrow().iter().flatten().any(|cut| cut.get());
         self.entry.due.get() <= self.now() || cut()
     }
 
     /// While the result exists, the deadline has passed where `cut` is true.
     pub(crate) fn watch(&self, cut: &Cut) -> Watch {
-        *self.entry.cut.borrow_mut() = Some(Rc::clone(cut));
-        Watch(Rc::clone(&self.entry))
+        let mut cuts = self.entry.cuts.borrow_mut();
+        let place = usize::from(cuts[0].is_some());
+        cuts[place] = Some(Rc::clone(cut));
+        Watch { entry: Rc::clone(&self.entry), place }
     }
 }
 
 /// See [`Timer::watch`].
 #[derive(Debug)]
-pub(crate) struct Watch(Rc<Entry>);
+pub(crate) struct Watch {
+    entry: Rc<Entry>,
+    place: usize,
+}
 
 impl Watch {
     /// Ends it: from here on the deadline is the time's alone.
     pub(crate) fn end(&self) {
-        *self.0.cut.borrow_mut() = None;
+        self.entry.cuts.borrow_mut()[self.place] = None;
     }
 }
 

@@ -148,24 +148,36 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
+    /// `None` where the node was ejected since it was picked, and is tried by another request; not where `panics`.
     /// `timer`: the session's, which passes at once where the node is taken down.
-    pub(crate) fn begin(node: &Rc<LocalNode>, timer: &Timer) -> Self {
+    pub(crate) fn begin(node: &Rc<LocalNode>, timer: &Timer, panics: bool) -> Option<Self> {
+        let trial = enter(node, panics)?;
         node.node.begin();
-        Self::new(node, timer)
+        Some(Self::new(node, timer, trial))
     }
 
-    /// On a place that was claimed.
-    pub(crate) fn on_place(node: &Rc<LocalNode>, queue: &Rc<LocalQueue>, timer: &Timer) -> Self {
+    /// On a place that was claimed; as [`Self::begin`]. Where there is none the place is free again, and handed to nobody:
+    /// those who wait are no better placed there.
+    pub(crate) fn on_place(
+        node: &Rc<LocalNode>,
+        queue: &Rc<LocalQueue>,
+        timer: &Timer,
+        panics: bool,
+    ) -> Option<Self> {
+        let Some(trial) = enter(node, panics) else {
+            node.node.give_back();
+            return None;
+        };
         node.node.count_request();
-        let mut this = Self::new(node, timer);
+        let mut this = Self::new(node, timer, trial);
         this.began = node.node.adaptive().map(|_| (Instant::now(), node.node.in_flight()));
         this.queue = Some(Rc::clone(queue));
-        this
+        Some(this)
     }
 
-    fn new(node: &Rc<LocalNode>, timer: &Timer) -> Self {
+    fn new(node: &Rc<LocalNode>, timer: &Timer, trial: bool) -> Self {
         Self {
-            trial: Cell::new(node.node.conduct.try_out()),
+            trial: Cell::new(trial),
             watch: timer.watch(&node.cut),
             node: Rc::clone(node),
             queue: None,
@@ -218,6 +230,14 @@ impl InFlight {
     pub(crate) fn refused(mut self) {
         // Without the queue it ends as any other.
         self.queue = None;
+    }
+}
+
+/// Is a request to this node its trial? `None` where it must not be sent there.
+fn enter(node: &LocalNode, panics: bool) -> Option<bool> {
+    match node.node.conduct.enter() {
+        Ok(trial) => Some(trial),
+        Err(_) => panics.then_some(false),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A worker's own view of the published snapshot: the same nodes, with this worker's pools and strategies beside them.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,14 +14,16 @@ use crate::logic::balance::key::HashKey;
 use crate::logic::balance::table::HashTable;
 use crate::logic::balance::{Ask, Balancer, Nodes, Strategy};
 use crate::logic::fault::Fault;
+use crate::logic::hedge::{HedgePolicy, Pace, Standing};
 use crate::logic::latency::Reading;
 use crate::logic::message::RequestHead;
 use crate::logic::proxy_protocol::Version;
-use crate::logic::retry::{RetryBudget, RetryPolicy};
+use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{BackendIndex, RouteIndex};
+use crate::shared::budget::Budget;
 use crate::shared::clock;
 use crate::shared::node::{Node, NodeState};
-use crate::shared::snapshot::{Backend, Snapshot};
+use crate::shared::snapshot::{Backend, Entry, Snapshot};
 
 /// One snapshot as one worker sees it. A request keeps the one that it began with.
 pub(crate) struct View {
@@ -53,7 +55,8 @@ pub(crate) struct LocalBackend {
     weight_max: u32,
     /// Where requests wait while every node is at its limit, or is yet to start; `None` where neither can be.
     pub(crate) queue: Option<Rc<LocalQueue>>,
-    budget: Rc<RefCell<RetryBudget>>,
+    /// Where requests are hedged: by which rule, and how long nodes take to answer.
+    hedging: Option<(HedgePolicy, Rc<RefCell<Pace>>)>,
     pub(crate) nodes: Vec<Rc<LocalNode>>,
 }
 
@@ -174,8 +177,12 @@ impl LocalBackend {
             .collect();
         let weight_max = shared.nodes.iter().map(|entry| entry.weight).max().unwrap_or(1);
         let queue = shared.queue.as_ref().map(|queue| queues.local(queue));
-        let budget = old.map_or_else(Rc::default, |old| Rc::clone(&old.budget));
-        Self { strategy: shared.strategy, shared, balancer, weight_max, queue, budget, nodes }
+        let hedging = shared.hedge.map(|policy| {
+            let known = old.and_then(|old| old.hedging.as_ref()).filter(|(of, _)| *of == policy);
+            let new = || Rc::new(RefCell::new(Pace::new(policy)));
+            (policy, known.map_or_else(new, |(_, pace)| Rc::clone(pace)))
+        });
+        Self { strategy: shared.strategy, shared, balancer, weight_max, queue, hedging, nodes }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -210,22 +217,50 @@ impl LocalBackend {
         &self.shared.retry
     }
 
-    pub(crate) fn budget(&self) -> RefMut<'_, RetryBudget> {
-        self.budget.borrow_mut()
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// How long nodes take to begin an answer, where requests are hedged by that.
+    pub(crate) fn pace(&self) -> Option<&RefCell<Pace>> {
+        self.hedging.as_ref().map(|(_, pace)| &**pace)
+    }
+
+    /// May a second node be asked, as the backend stands now?
+    pub(crate) fn is_calm(&self) -> bool {
+        let out = |entry: &&Entry| entry.state == NodeState::Ejected || !entry.node.conduct.admits();
+        let standing = Standing {
+            ejected: self.shared.nodes.iter().filter(out).count(),
+            waiting: self.queue.as_ref().map_or(0, |queue| queue.shared.waiting()),
+            panics: self.panics(),
+        };
+        standing.is_calm()
+    }
+
+    /// Are so few nodes well that all are used?
+    pub(crate) fn panics(&self) -> bool {
+        self.shared.panics
     }
 
     /// A node for a request that was not sent to any of `tried` yet, and came at `now`.
     pub(crate) fn take(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant, timer: &Timer) -> Taken {
         let Some(queue) = &self.queue else {
-            let picked = self.pick(tie, &self.untried(tried, None), draw, now);
-            let begin = |at| Taken::Node(at, InFlight::begin(&self.nodes[usize::from(at)], timer));
-            return picked.map_or(Taken::Nobody, begin);
+            let untried = self.untried(tried, None);
+            while let Some(at) = self.pick(tie, &untried, draw, now) {
+                if let Some(begun) = InFlight::begin(&self.nodes[usize::from(at)], timer, self.panics()) {
+                    return Taken::Node(at, begun);
+                }
+            }
+            return Taken::Nobody;
         };
         // Nobody gets past those who wait.
-        if queue.shared.waiting() == 0
+        while queue.shared.waiting() == 0
             && let Some(at) = self.claim(tie, tried, u32::MAX, draw, now)
         {
-            return Taken::Node(at, InFlight::on_place(&self.nodes[usize::from(at)], queue, timer));
+            let node = &self.nodes[usize::from(at)];
+            if let Some(begun) = InFlight::on_place(node, queue, timer, self.panics()) {
+                return Taken::Node(at, begun);
+            }
         }
         let waits = self.has_other(tried) || (tried.is_empty() && self.wakes());
         if waits { Taken::Busy(Rc::clone(queue)) } else { Taken::Nobody }
@@ -375,8 +410,7 @@ mod tests {
 
     use super::*;
     use crate::dataplane::stats::Timing;
-    use crate::shared::node::{Node, NodeAddress, Origin};
-    use crate::shared::snapshot::Entry;
+    use crate::shared::node::{NodeAddress, Origin};
 
     fn snapshot(nodes: &[&Arc<Node>]) -> Arc<Snapshot> {
         let nodes = nodes.iter().map(|&node| Entry::of(Arc::clone(node), 1)).collect();

@@ -14,7 +14,7 @@ pub enum LogFormat {
     Json,
     /// The combined format that Apache and nginx write, with our own words and times appended:
     /// how it ended, the reason, retries, microseconds in a queue, to connect, to the first byte and in all, then in
-    /// quotes the listener, route, backend, node, request id and traceparent. `-` stands for what is not there, and for a status
+    /// quotes the listener, route, backend, node, request id and traceparent, and whether a hedge `won` or `lost`. `-` stands for what is not there, and for a status
     /// that the client never got `000`.
     Combined,
 }
@@ -41,6 +41,29 @@ pub enum End {
     Idle,
     /// A session of a udp listener that gave way to another one: there were as many as may be.
     Evicted,
+}
+
+/// Was a request sent to a second node as well?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hedged {
+    /// No.
+    #[default]
+    No,
+    /// It was, and the first one answered all the same, or nobody did.
+    Lost,
+    /// It was, and the second one answered first.
+    Won,
+}
+
+impl Hedged {
+    /// The word that the log has for it; empty for a request that was on one node alone.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::No => "",
+            Self::Lost => "lost",
+            Self::Won => "won",
+        }
+    }
 }
 
 /// What is known of one exchange when it ends. Strings are as the client sent them: hostile until escaped.
@@ -82,6 +105,8 @@ pub struct AccessRecord<'a> {
     pub bytes_out: u64,
     /// Attempts beyond the first.
     pub retries: u32,
+    /// Was it sent to a second node as well?
+    pub hedged: Hedged,
     /// Microseconds that it waited for a node to have room.
     pub queue_us: u64,
     /// Microseconds spent opening a connection to the node; 0 for a pooled one.
@@ -169,6 +194,7 @@ pub(crate) mod tests {
             bytes_in: 0,
             bytes_out: 128,
             retries: 1,
+            hedged: Hedged::No,
             queue_us: 0,
             connect_us: 210,
             first_byte_us: 1400,

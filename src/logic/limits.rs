@@ -242,10 +242,17 @@ pub const RETRY_ATTEMPTS_CEILING: u32 = 16;
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 2;
 /// Retries beside requests, in thousandths, where `retry.budget` does not say.
 pub const RETRY_BUDGET_PERMILLE: u32 = 200;
-/// Retries that one worker may make of one backend's requests in a window, however few requests there are.
+/// Retries of one backend's requests in a window, however few requests there are.
 pub const RETRIES_AT_ONCE_MIN: u64 = 3;
 /// The window over which retries are held against requests.
 pub const RETRY_WINDOW_SECONDS: u64 = 10;
+
+/// The shortest time after which a second node is asked (`hedge`), in microseconds: what the workers' timers can tell apart.
+pub const HEDGE_AFTER_MIN_US: u64 = 1_000;
+/// Answers that a worker must have seen in a period before it hedges.
+pub const HEDGE_SAMPLES_MIN: u64 = 50;
+/// The period whose quantile is gone by in the next one, in milliseconds.
+pub const HEDGE_PERIOD_MS: u64 = 10_000;
 
 /// Requests that may wait for a node where `queue.max` does not say.
 pub const QUEUE_MAX_DEFAULT: u32 = 1000;
@@ -379,7 +386,7 @@ pub const LATENCY_DECAY_US: u64 = 10_000_000;
 /// A reading of a node's CPU that is older counts as none.
 pub const CPU_READING_MAX_AGE: Duration = Duration::from_secs(10);
 /// Nodes up to which a strategy looks at all of them; with more it compares a few that it draws.
-pub const FULL_SCAN_MAX: usize = 16;
+pub const FULL_SCAN_MAX: usize = 32;
 /// What a node may carry beyond its share before `consistent_hash` passes on: 125 of 100.
 pub const BOUNDED_LOAD_PERCENT: u64 = 125;
 /// Bytes of a secret that signs sticky cookies: fewer could be guessed.

@@ -2,15 +2,11 @@
 //! bring down what was merely slow.
 //!
 //! The budget counts retries beside requests over the last ten seconds (as Finagle's retry budget does; Envoy's counts
-//! concurrent ones, which lets every request be repeated where failures come fast).
+//! concurrent ones, which lets every request be repeated where failures come fast); `shared::budget` does the counting.
 
 use super::http1::exchange::Failure;
 use super::http1::request::RequestFacts;
-use super::limits::{
-    RETRIES_AT_ONCE_MIN, RETRY_ATTEMPTS_DEFAULT, RETRY_BUDGET_PERMILLE, RETRY_WINDOW_SECONDS,
-};
-
-const SLOTS: usize = RETRY_WINDOW_SECONDS as usize;
+use super::limits::{RETRIES_AT_ONCE_MIN, RETRY_ATTEMPTS_DEFAULT, RETRY_BUDGET_PERMILLE};
 
 /// `retry:` of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +65,11 @@ impl RetryOn {
         }
     }
 
+    /// Is a connection that broke tried again?
+    pub fn has_reset(self) -> bool {
+        self.reset
+    }
+
     /// Is a response with this status tried again?
     pub fn has_status(self, status: u16) -> bool {
         self.statuses & bit(status) != 0
@@ -122,61 +123,13 @@ pub fn after_failure(
     }
 }
 
-/// Retries of one backend (on one worker) beside its requests, over the last [`RETRY_WINDOW_SECONDS`].
-#[derive(Debug, Clone, Default)]
-pub struct RetryBudget {
-    /// By second; `(requests, retries)`.
-    slots: [(u32, u32); SLOTS],
-    /// The second that was written last.
-    second: u64,
-}
-
-impl RetryBudget {
-    /// A request has come.
-    pub fn request(&mut self, now_ms: u64) {
-        let slot = self.slot(now_ms);
-        slot.0 = slot.0.saturating_add(1);
-    }
-
-    /// Takes one retry out of the budget; false where none is left.
-    ///
-    /// Within any window of ten seconds at most `permille` of the requests and [`RETRIES_AT_ONCE_MIN`] are granted.
-    pub fn spend(&mut self, permille: u32, now_ms: u64) -> bool {
-        self.slot(now_ms);
-        let (requests, retries) = self.slots.iter().fold((0_u64, 0_u64), |(requests, retries), slot| {
-            (requests + u64::from(slot.0), retries + u64::from(slot.1))
-        });
-        let allowed = RETRIES_AT_ONCE_MIN + requests * u64::from(permille) / 1000;
-        if retries >= allowed {
-            return false;
-        }
-        let slot = self.slot(now_ms);
-        slot.1 = slot.1.saturating_add(1);
-        true
-    }
-
-    /// Gives one back. A connection that was refused by one node and opened by another has cost nobody anything: only
-    /// such retries count as find the next node no better.
-    pub fn refund(&mut self, now_ms: u64) {
-        let slot = self.slot(now_ms);
-        slot.1 = slot.1.saturating_sub(1);
-    }
-
-    /// The slot of this second; those that have passed since the last call are empty again.
-    fn slot(&mut self, now_ms: u64) -> &mut (u32, u32) {
-        let second = (now_ms / 1000).max(self.second);
-        for passed in self.second + 1..=second.min(self.second + RETRY_WINDOW_SECONDS) {
-            self.slots[(passed % RETRY_WINDOW_SECONDS) as usize] = (0, 0);
-        }
-        self.second = second;
-        &mut self.slots[(second % RETRY_WINDOW_SECONDS) as usize]
-    }
+/// How many of so many requests may be tried again, whichever of them: `permille` of them, and [`RETRIES_AT_ONCE_MIN`].
+pub fn retries_allowed(requests: u64, permille: u32) -> u64 {
+    RETRIES_AT_ONCE_MIN + requests * u64::from(permille) / 1000
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const GET: RequestFacts = RequestFacts::GET;
@@ -224,56 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn three_at_once_whatever_the_traffic_and_again_when_the_window_has_passed() {
-        let mut budget = RetryBudget::default();
-        let granted =
-            |budget: &mut RetryBudget, now_ms| (0..10).filter(|_| budget.spend(200, now_ms)).count();
-        assert_eq!(granted(&mut budget, 0), 3);
-        assert_eq!(granted(&mut budget, 9_999), 0);
-        assert_eq!(granted(&mut budget, 10_000), 3);
-    }
-
-    #[test]
-    fn one_of_two_nodes_down_costs_no_budget() {
-        let mut budget = RetryBudget::default();
-        for n in 0..1000 {
-            budget.request(n);
-            assert!(budget.spend(200, n));
-            budget.refund(n);
-        }
-    }
-
-    proptest! {
-        /// Every node refuses, or every node breaks: what reaches the nodes stays within 1.2 of the requests.
-        #[test]
-        fn no_storm_with_every_node_down(
-            gaps_ms in proptest::collection::vec(0_u64..400, 1..2000),
-            permille in 0_u32..=1000,
-        ) {
-            let mut budget = RetryBudget::default();
-            let (mut now_ms, mut retries, mut windows) = (0, 0, std::collections::BTreeMap::new());
-            for gap in &gaps_ms {
-                now_ms += gap;
-                budget.request(now_ms);
-                // It would go on for as long as it may.
-                while budget.spend(permille, now_ms) {
-                    retries += 1;
-                }
-                windows.insert(now_ms / 10_000, ());
-            }
-            let allowed = gaps_ms.len() as u64 * u64::from(permille) / 1000
-                + (windows.len() as u64 + 1) * RETRIES_AT_ONCE_MIN * 2;
-            prop_assert!(retries <= allowed, "{} retries, {} requests", retries, gaps_ms.len());
-        }
-
-        #[test]
-        fn a_clock_that_stands_or_jumps_is_no_trouble(times in proptest::collection::vec(any::<u64>(), 1..50)) {
-            let mut budget = RetryBudget::default();
-            for now_ms in times {
-                budget.request(now_ms);
-                budget.spend(200, now_ms);
-                budget.refund(now_ms);
-            }
-        }
+    fn a_share_of_the_requests_and_three() {
+        assert_eq!([0, 4, 5, 1000].map(|requests| retries_allowed(requests, 200)), [3, 3, 4, 203]);
+        assert_eq!(retries_allowed(u64::from(u32::MAX) * 10, 1000), 3 + u64::from(u32::MAX) * 10);
     }
 }

@@ -18,7 +18,8 @@ use crate::logic::limits::ADAPTIVE_WINDOW;
 #[derive(Debug)]
 pub struct Adaptive {
     began: Instant,
-    settings: AdaptiveSettings,
+    /// The bounds in one word, which a reload changes: the lower one above the higher; 0 where nothing is found out.
+    bounds: AtomicU64,
     limit: AtomicU32,
     window: CachePadded<Counts>,
 }
@@ -41,20 +42,33 @@ impl Adaptive {
     pub fn new(settings: AdaptiveSettings) -> Self {
         Self {
             began: Instant::now(),
-            settings,
+            bounds: AtomicU64::new(word_of(settings)),
             limit: AtomicU32::new(u32::MAX),
             window: CachePadded::default(),
         }
     }
 
-    /// What it was made with.
-    pub fn settings(&self) -> AdaptiveSettings {
-        self.settings
+    /// Stays between these bounds from now on, with all that was learned so far; `None` finds out nothing more.
+    pub fn set(&self, settings: Option<AdaptiveSettings>) {
+        self.bounds.store(settings.map_or(0, word_of), Relaxed);
+        let Some(AdaptiveSettings { min, max }) = settings else { return };
+        let bounded = |limit: u32| (limit != u32::MAX).then(|| limit.clamp(min, max.max(min)));
+        let _ = self.limit.fetch_update(Relaxed, Relaxed, bounded);
+    }
+
+    /// The bounds; `None` where nothing is found out.
+    pub fn settings(&self) -> Option<AdaptiveSettings> {
+        let word = self.bounds.load(Relaxed);
+        let [min, max] = [(word >> 32) as u32, word as u32];
+        (word != 0).then_some(AdaptiveSettings { min, max })
     }
 
     /// Requests that the node may have in flight now.
     pub fn in_flight_max(&self) -> u32 {
-        self.limit.load(Relaxed)
+        match self.settings() {
+            Some(_) => self.limit.load(Relaxed),
+            None => u32::MAX,
+        }
     }
 
     /// The node has answered. `in_flight`: how many there were on it when this request began, itself too.
@@ -74,6 +88,7 @@ impl Adaptive {
         let window = &*self.window;
         let now_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let since_us = window.since_us.load(Acquire);
+        let Some(settings) = self.settings() else { return };
         let is_over = u128::from(now_us.saturating_sub(since_us)) >= ADAPTIVE_WINDOW.as_micros();
         if !is_over || !is_enough(window.requests.load(Relaxed)) {
             return;
@@ -93,9 +108,34 @@ impl Adaptive {
             idle_us: f64::from_bits(window.idle_us.load(Acquire)),
             limit: f64::from_bits(window.limit.load(Acquire)),
         };
-        let after = before.after(&seen, self.settings);
+        let after = before.after(&seen, settings);
         window.idle_us.store(after.idle_us.to_bits(), Release);
         window.limit.store(after.limit.to_bits(), Release);
         self.limit.store(after.in_flight_max(), Relaxed);
+    }
+}
+
+fn word_of(AdaptiveSettings { min, max }: AdaptiveSettings) -> u64 {
+    u64::from(min) << 32 | u64::from(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_bounds_hold_at_once_and_none_is_no_limit() {
+        let adaptive = Adaptive::new(AdaptiveSettings { min: 1, max: 1000 });
+        assert_eq!(adaptive.in_flight_max(), u32::MAX, "nothing was learned yet");
+        adaptive.limit.store(400, Relaxed);
+        adaptive.set(Some(AdaptiveSettings { min: 2, max: 50 }));
+        assert_eq!(adaptive.in_flight_max(), 50);
+        assert_eq!(adaptive.settings(), Some(AdaptiveSettings { min: 2, max: 50 }));
+        adaptive.set(Some(AdaptiveSettings { min: 80, max: 90 }));
+        assert_eq!(adaptive.in_flight_max(), 80);
+        adaptive.set(None);
+        assert_eq!((adaptive.in_flight_max(), adaptive.settings()), (u32::MAX, None));
+        adaptive.set(Some(AdaptiveSettings { min: 1, max: 1000 }));
+        assert_eq!(adaptive.in_flight_max(), 80, "what was learned is still known");
     }
 }

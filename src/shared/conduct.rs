@@ -78,6 +78,10 @@ pub enum Standing {
     Proven,
 }
 
+/// A node takes no request now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Out;
+
 /// One node's conduct.
 #[derive(Debug, Default)]
 pub struct Conduct {
@@ -138,6 +142,18 @@ impl Conduct {
             && word & TRIAL == 0
             && word <= clock::now_ms() << 1
             && self.word.compare_exchange(word, word | TRIAL, Relaxed, Relaxed).is_ok()
+    }
+
+    /// A request is about to be sent. Its trial is known by it: as [`Self::try_out`]. `Err` where the node is out, and
+    /// another thread's request tries it since it was looked at: this one belongs elsewhere.
+    ///
+    /// # Errors
+    /// [`Out`], as above.
+    pub fn enter(&self) -> Result<bool, Out> {
+        if self.word.load(Relaxed) == OPEN {
+            return Ok(false);
+        }
+        if self.try_out() { Ok(true) } else { Err(Out) }
     }
 
     /// A request was answered as it should be.
@@ -310,6 +326,27 @@ mod tests {
         conduct.good(true);
         assert_eq!(conduct.standing(), Standing::Open);
         assert_eq!(conduct.bench.ejected(), 0);
+    }
+
+    /// Every thread has looked, and may send. One request goes to the ejected node.
+    #[test]
+    fn of_many_that_come_at_once_one_tries_an_ejected_node() {
+        let conduct = Conduct::new(bench(2, 0, false));
+        strike(&conduct, 3);
+        for _ in 0..2_000 {
+            let start = Barrier::new(4);
+            let come = || {
+                start.wait();
+                conduct.admits().then(|| conduct.enter())
+            };
+            let entered: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(come)).collect();
+                threads.into_iter().filter_map(|thread| thread.join().expect("it came")).collect()
+            });
+            assert_eq!(entered.iter().filter(|&&entry| entry == Ok(true)).count(), 1, "{entered:?}");
+            assert!(!entered.contains(&Ok(false)), "an ordinary request to an ejected node: {entered:?}");
+            conduct.undecided();
+        }
     }
 
     #[test]

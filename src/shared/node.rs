@@ -231,14 +231,19 @@ impl Node {
         self.in_flight() < self.in_flight_max().min(most)
     }
 
-    /// Finds out how many it can have in flight, from now on. A node that does so already goes on as it does.
-    pub fn adapt(&self, settings: AdaptiveSettings) {
-        self.adaptive.get_or_init(|| Adaptive::new(settings));
+    /// Finds out how many it can have in flight, from now on; `None` no longer does. A node that does so already goes on
+    /// with what it has learned.
+    pub fn adapt(&self, settings: Option<AdaptiveSettings>) {
+        match (self.adaptive.get(), settings) {
+            (Some(adaptive), settings) => adaptive.set(settings),
+            (None, Some(settings)) => drop(self.adaptive.set(Adaptive::new(settings))),
+            (None, None) => {}
+        }
     }
 
     /// What finds out how many it can have in flight, where that is wanted.
     pub fn adaptive(&self) -> Option<&Adaptive> {
-        self.adaptive.get()
+        self.adaptive.get().filter(|adaptive| adaptive.settings().is_some())
     }
 
     fn in_flight_max(&self) -> u32 {

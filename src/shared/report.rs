@@ -119,6 +119,10 @@ pub struct Totals {
     pub bytes_out: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// Requests that were sent to a second node as well.
+    pub hedges: u64,
+    /// Those of them that the second node answered first.
+    pub hedges_won: u64,
     /// Requests that a rate limit refused.
     pub rate_limited: u64,
     /// Log lines that were dropped because the writer did not keep up.

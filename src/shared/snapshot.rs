@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use ipnet::IpNet;
 
+use super::budget::Budget;
 use super::node::{Node, NodeState};
 use super::queue::Queue;
 use super::route_gate::RouteGate;
@@ -20,6 +21,7 @@ use crate::logic::balance::key::HashKey;
 use crate::logic::balance::sticky::Sticky;
 use crate::logic::balance::table::HashTable;
 use crate::logic::concurrency::AdaptiveSettings;
+use crate::logic::hedge::HedgePolicy;
 use crate::logic::limits::{MessageLimits, Timeouts};
 use crate::logic::proxy_protocol;
 use crate::logic::retry::RetryPolicy;
@@ -101,9 +103,7 @@ impl Snapshot {
                 };
                 let max = entry.in_flight_max.map_or(u32::MAX, NonZeroU32::get);
                 entry.node.set_in_flight_max(if usable { max } else { 0 });
-                if let Some(settings) = backend.adaptive {
-                    entry.node.adapt(settings);
-                }
+                entry.node.adapt(backend.adaptive);
             }
         }
     }
@@ -131,6 +131,10 @@ pub struct Backend {
     pub affinity: Affinity,
     /// What is tried again.
     pub retry: RetryPolicy,
+    /// When a second node is asked as well; `None` is never.
+    pub hedge: Option<HedgePolicy>,
+    /// How often both happened of late.
+    pub budget: Arc<Budget>,
     /// Where requests wait while every node is at its limit, or is yet to start; `None` where neither can be.
     pub queue: Option<Arc<Queue>>,
     /// How its nodes are started and stopped; `None` where nothing does.
@@ -261,6 +265,8 @@ mod plain {
                 panics: false,
                 affinity: Affinity::default(),
                 retry: RetryPolicy::OFF,
+                hedge: None,
+                budget: Arc::default(),
                 queue: None,
                 scaling: None,
                 adaptive: None,

@@ -51,7 +51,7 @@ use crate::shared::log_tap::Tap;
 use crate::shared::order::Order;
 use crate::shared::run_state::RunState;
 use crate::shared::snapshot::Published;
-use access::Access;
+use access::Rules;
 use guard::{LocalAddress, Refusal};
 use writes::Peer;
 
@@ -79,10 +79,8 @@ pub struct Admin {
     pub happened: Receiver<Event>,
     /// Where workers show log lines.
     pub tap: Tap,
-    /// Whether it takes writes.
-    pub writable: bool,
-    /// Whom it lets in.
-    pub access: Access,
+    /// What is gone by: a reload may change it.
+    pub rules: watch::Receiver<Arc<Rules>>,
     /// The access log's writer, where there is one.
     pub log: Option<Arc<LogCounters>>,
     /// How long it waits for its clients.
@@ -92,7 +90,12 @@ pub struct Admin {
 impl Admin {
     /// Does it take writes?
     pub fn is_writable(&self) -> bool {
-        self.writable
+        self.rules().writable
+    }
+
+    /// The rules of now.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.borrow())
     }
 }
 

@@ -160,6 +160,8 @@ fn add(sum: &mut Totals, more: Totals) {
         bytes_in,
         bytes_out,
         retries,
+        hedges,
+        hedges_won,
         rate_limited,
         log_lines_dropped,
         reports_dropped,
@@ -170,6 +172,8 @@ fn add(sum: &mut Totals, more: Totals) {
     sum.bytes_in += bytes_in;
     sum.bytes_out += bytes_out;
     sum.retries += retries;
+    sum.hedges += hedges;
+    sum.hedges_won += hedges_won;
     sum.rate_limited += rate_limited;
     sum.log_lines_dropped += log_lines_dropped;
     sum.reports_dropped += reports_dropped;

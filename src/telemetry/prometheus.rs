@@ -161,6 +161,8 @@ fn totals(page: &mut Exposition, ledger: &Ledger) {
     family.sample(&[("direction", "out")], totals.bytes_out);
     for (name, help, value) in [
         ("plimsoll_retries", "Attempts beyond a request's first.", totals.retries),
+        ("plimsoll_hedges", "Requests that were sent to a second node as well.", totals.hedges),
+        ("plimsoll_hedges_won", "Those of them that the second node answered first.", totals.hedges_won),
         ("plimsoll_rate_limited", "Requests that a rate limit refused.", totals.rate_limited),
         ("plimsoll_panics", "Client connections lost to a bug of the balancer.", totals.panics),
         (

@@ -74,7 +74,7 @@ fn status_tells_of_the_process_and_of_all_that_was_counted() {
     let totals = &status["totals"];
     assert_eq!(totals["responses"], json!({ "none": 1, "1xx": 0, "2xx": 6, "3xx": 0, "4xx": 1, "5xx": 2 }));
     let expected = json!({
-        "requests_total": 10, "errors_total": 2, "retries_total": 3, "in_flight": 1, "connections": 5,
+        "requests_total": 10, "errors_total": 2, "retries_total": 3, "hedges_total": 0, "hedges_won_total": 0, "in_flight": 1, "connections": 5,
         "connections_total": 10, "bytes_in_total": 5, "bytes_out_total": 7, "panics_total": 1,
         "accept_errors_total": 0, "datagrams_dropped_total": 0, "log_lines_dropped_total": 2, "reports_dropped_total": 0,
     });
@@ -220,8 +220,14 @@ fn config_tells_the_settings_without_their_secrets() {
     assert_eq!(config["routes"][0]["backend"], "api");
     assert_eq!(
         config["backends"]["api"]["servers"][1],
-        json!({ "url": "http://127.0.0.2:9001", "weight": 1 })
+        json!({ "url": "http://127.0.0.2:9001", "weight": 1, "max_connections": 0 })
     );
+    let api = &config["backends"]["api"];
+    assert_eq!(
+        (&api["retry"]["budget"], &api["hedge"], &api["health"]),
+        (&json!("20%"), &json!(null), &json!(null))
+    );
+    assert_eq!((&api["panic_threshold"], &api["queue"]["timeout"]), (&json!("50%"), &json!("5s")));
     assert_eq!(config["backends"]["lost"]["servers"][0]["url"], "http://lost.invalid:80");
 }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod guard;
 mod prometheus;
+mod refusals;
 mod rig;
 mod slow;
 mod token;

@@ -63,6 +63,8 @@ fn an_independent_parser_reads_both_formats_and_finds_what_was_counted() {
         ("plimsoll_in_flight", "gauge"),
         ("plimsoll_node_up", "gauge"),
         ("plimsoll_retries", "counter"),
+        ("plimsoll_hedges", "counter"),
+        ("plimsoll_hedges_won", "counter"),
         ("plimsoll_connections", "gauge"),
         ("plimsoll_bytes", "counter"),
         ("plimsoll_telemetry_dropped", "counter"),

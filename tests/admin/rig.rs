@@ -24,7 +24,7 @@ use plimsoll::shared::report::{ListenerCounts, NodeCounts, Phases, Report, Route
 use plimsoll::shared::run_state::{Phase, RunState};
 use plimsoll::shared::snapshot::Published;
 use plimsoll::telemetry::about::{About, Bound, Configuration};
-use plimsoll::telemetry::admin::access::Access;
+use plimsoll::telemetry::admin::access::{Access, Rules};
 use plimsoll::telemetry::admin::{self, Admin, Patience};
 use plimsoll::telemetry::collector::Collector;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -149,8 +149,7 @@ impl Rig {
             events,
             happened,
             tap: Tap::default(),
-            writable: options.writable,
-            access: options.access,
+            rules: watch::channel(Arc::new(Rules { writable: options.writable, access: options.access })).1,
             log: None,
             patience: options.patience,
         };

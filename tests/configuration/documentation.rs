@@ -32,6 +32,7 @@ const TABLES: &[(&str, Option<&str>)] = &[
     ("`health`", Some("Health")),
     ("`outlier`", Some("Outlier")),
     ("`retry`", Some("Retry")),
+    ("`hedge`", Some("Hedge")),
     ("`queue`", Some("Queue")),
     ("`adaptive_limit`", Some("AdaptiveLimit")),
     ("`docker`", Some("Docker")),

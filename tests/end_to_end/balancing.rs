@@ -1,6 +1,8 @@
 //! Every strategy through the real binary: where requests go, and what ties them to a node.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::harness::balancer::Driver;
@@ -192,6 +194,36 @@ site_cases! { on;
             assert_eq!((answer.text(), answer.field("set-cookie")), (first.text(), None));
         }
         assert!(!one.json("/api/v1/config").to_string().contains("many bytes"), "the secret is told");
+    }
+    fn the_node_that_says_it_is_busy_gets_less(driver) {
+        let busy = [Arc::new(AtomicUsize::new(90)), Arc::new(AtomicUsize::new(5))];
+        let origins = [0, 1].map(|number| {
+            let busy = busy[number].clone();
+            Origin::start(Arc::new(move |c| {
+                while let Some(request) = c.request() {
+                    match request.target() {
+                        "/busy" => c.send(ok(&format!("{}%", busy.load(SeqCst)))),
+                        _ => c.send(ok(&number.to_string())),
+                    };
+                }
+            }))
+        });
+        let keys = "strategy: compute, health: { interval: 50ms, agent: /busy }";
+        let rig = balancing(driver, &origins, keys);
+        let cpu = |number: usize| {
+            let address = origins[number].address().to_string();
+            let nodes = rig.json("/api/v1/nodes");
+            let node = nodes.as_array().unwrap().iter().find(|node| node["address"] == *address).unwrap().clone();
+            node["cpu_percent"].as_f64()
+        };
+        for (calm, percents) in [("1", [90, 5]), ("0", [10, 80])] {
+            (0..2).for_each(|number| busy[number].store(percents[number], SeqCst));
+            wait_for("both readings", || {
+                (0..2).all(|number| cpu(number) == Some(percents[number] as f64)).then_some(())
+            });
+            let counts = answers(&rig, 60, |_| get("/"));
+            assert_eq!(counts, BTreeMap::from([(calm.to_owned(), 60)]), "{percents:?}");
+        }
     }
     fn a_slow_node_gets_less_where_latency_counts(driver) {
         for strategy in ["peak_ewma", "prequal", "compute"] {

@@ -14,6 +14,7 @@ mod descriptors;
 mod drain;
 mod fleet;
 mod health;
+mod hedging;
 mod hold;
 mod kernel;
 mod listening;

@@ -1,9 +1,15 @@
 //! Servers by name: one that does not resolve is a node that is down, with its reason, and no failed start.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
+
+use crate::harness::balancer::{Balancer, Launch};
 use crate::harness::origin::{Origin, answering, ok};
 use crate::harness::site::site_cases;
 use crate::harness::stage::{LISTENER, common};
-use crate::rig::{Rig, on};
+use crate::rig::{Rig, on, wait_for};
 
 site_cases! { on;
     fn a_name_that_does_not_resolve_is_a_node_that_is_down(driver) {
@@ -44,5 +50,49 @@ site_cases! { on;
         assert_eq!(rig.get("/").text(), "hi");
         let nodes = rig.json("/api/v1/nodes");
         assert!(nodes.as_array().unwrap().iter().any(|n| n["address"] == format!("127.0.0.1:{port}") && n["origin"] == "dns"), "{nodes}");
+    }
+    fn a_name_is_followed_and_its_last_addresses_stay_where_it_is_lost(driver) {
+        let works = Command::new("unshare").args(["--mount", "true"]).status();
+        if !works.is_ok_and(|status| status.success()) {
+            let name = "a_name_is_followed_and_its_last_addresses_stay_where_it_is_lost";
+            let _ = writeln!(std::io::stderr(), "skipped: test names::{name}: it takes a mount namespace, which root alone may make");
+            return;
+        }
+        let (origin, name) = (Origin::start(answering(ok("hi"))), "moving.plimsoll.test");
+        let hosts = std::env::temp_dir().join(format!("plimsoll-hosts-{}-{}", std::process::id(), driver.name()));
+        let say = |addresses: &[&str]| {
+            let lines: String = addresses.iter().map(|address| format!("{address} {name}\n")).collect();
+            // In place: another file of the name would not be the one that is mounted.
+            fs::write(&hosts, format!("127.0.0.1 localhost\n{lines}")).unwrap();
+        };
+        say(&["127.0.0.1"]);
+        let port = origin.address().port();
+        let config = format!(
+            "{}{LISTENER}routes: [{{ path: /*, backend: named }}]\n\
+             backends: {{ named: {{ servers: [{{ url: \"http://{name}:{port}\" }}] }} }}\n",
+            common(driver)
+        );
+        let launch = Launch { hosts: Some(&hosts), ..Launch::default() };
+        let rig = Rig { balancer: Balancer::launch(&config, &launch) };
+        assert_eq!(rig.get("/").text(), "hi");
+        let addresses = || {
+            let nodes = rig.json("/api/v1/nodes");
+            let address = |node: &serde_json::Value| node["address"].as_str().unwrap().to_owned();
+            nodes.as_array().unwrap().iter().map(address).collect::<BTreeSet<_>>()
+        };
+        let expected = |all: &[&str]| all.iter().map(|address| format!("{address}:{port}")).collect::<BTreeSet<_>>();
+        // One more, where nobody listens: requests move on to the one that is there.
+        say(&["127.0.0.1", "127.0.0.2"]);
+        wait_for("the second address", || (addresses() == expected(&["127.0.0.1", "127.0.0.2"])).then_some(()));
+        (0..10).for_each(|_| assert_eq!(rig.get("/").text(), "hi"));
+        // One fewer.
+        say(&["127.0.0.1"]);
+        wait_for("one again", || (addresses() == expected(&["127.0.0.1"])).then_some(()));
+        // And none: what it was last is better than nothing.
+        say(&[]);
+        wait_for("the complaint", || rig.balancer.stderr().contains("until then its last addresses stay").then_some(()));
+        assert_eq!(addresses(), expected(&["127.0.0.1"]));
+        assert_eq!(rig.get("/").text(), "hi");
+        let _ = fs::remove_file(hosts);
     }
 }

@@ -10,8 +10,13 @@ use crate::rig::{Rig, get, on};
 use crate::traffic::{Traffic, assert_all_ok};
 
 /// Builds with debug assertions panic at requests for this target.
-const LAUNCH: Launch<'_> =
-    Launch { environment: &[("PLIMSOLL_PANIC_ON", "/panic")], descriptors: None, stdout: None, file: None };
+const LAUNCH: Launch<'_> = Launch {
+    environment: &[("PLIMSOLL_PANIC_ON", "/panic")],
+    descriptors: None,
+    stdout: None,
+    file: None,
+    hosts: None,
+};
 
 site_cases! { on;
     fn others_live_on_and_it_is_counted(driver) {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::harness::balancer::Driver;
+use crate::harness::client::Client;
 use crate::harness::gate::Gate;
 use crate::harness::origin::{Origin, answering, ok};
 use crate::harness::site::site_cases;
@@ -55,6 +56,48 @@ site_cases! { on;
         assert_eq!(waiting.response().text(), "old");
         wait_for("the old node gone", || (rig.json("/api/v1/nodes").as_array().unwrap().len() == 1).then_some(()));
         assert!(rig.json("/api/v1/status")["last_reload"].is_u64());
+    }
+    fn whom_the_admin_api_lets_in_changes(driver) {
+        let origin = Origin::start(answering(ok("hi")));
+        let good = config(driver, &[&origin], "");
+        let admin = "admin: { bind: \"127.0.0.1:0\" }";
+        let with = |keys: &str| good.replace(admin, &format!("admin: {{ bind: \"127.0.0.1:0\", {keys} }}"));
+        let rig = Rig::with(&good);
+        let address = rig.balancer.admin.unwrap();
+        let call = |method: &str, path: &str, host: &str, fields: &str| {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Type: application/json\r\n\
+                 Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+            );
+            Client::connect(address, "").send(request).response().status()
+        };
+        let host = address.to_string();
+        assert_eq!(call("GET", "/api/v1/status", "lb.internal", ""), 403);
+        let said = reload(&rig, &with("writable: false, names: [lb.internal]"));
+        assert!(said.contains("`admin.writable` changed") && said.contains("`admin.names` changed"), "{said}");
+        wait_for("the new rules", || (call("POST", "/api/v1/reload", &host, "") == 403).then_some(()));
+        assert_eq!(call("GET", "/api/v1/status", "lb.internal", ""), 200);
+        // A token, and then another one in the same file.
+        let token = rig.balancer.file.with_extension("token");
+        let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        let (first, second) = ("the-first-of-the-tokens", "the-second-of-the-tokens");
+        fs::write(&token, first).unwrap();
+        let guarded = with(&format!("token_file: \"{}\"", token.display()));
+        reload(&rig, &guarded);
+        wait_for("the token", || (call("GET", "/api/v1/status", &host, "") == 401).then_some(()));
+        assert_eq!(call("GET", "/api/v1/status", &host, &bearer(first)), 200);
+        fs::write(&token, second).unwrap();
+        reload(&rig, &guarded);
+        wait_for("the second token", || (call("GET", "/api/v1/status", &host, &bearer(second)) == 200).then_some(()));
+        assert_eq!(call("GET", "/api/v1/status", &host, &bearer(first)), 401);
+        // One that cannot be read lets nobody in who was not let in before.
+        fs::remove_file(&token).unwrap();
+        reload(&rig, &guarded);
+        wait_for("the complaint", || rig.balancer.stderr().contains("goes by what it was told before").then_some(()));
+        assert_eq!(call("GET", "/api/v1/status", &host, ""), 401);
+        assert_eq!(call("GET", "/api/v1/status", &host, &bearer(second)), 200);
+        let said = reload(&rig, &good.replace(admin, "admin: { bind: \"127.0.0.1:1\" }"));
+        assert!(said.contains("`admin.bind` cannot change"), "{said}");
     }
     fn a_bad_file_changes_nothing_and_says_why(driver) {
         let origin = Origin::start(answering(ok("hi")));

@@ -59,6 +59,7 @@ const CRATES: &[Crate] = &[
 const LOGIC_CRATES: &[&str] = &[
     "arrayvec",
     "bytes",
+    "hdrhistogram",
     "hmac",
     "httparse",
     "ipnet",

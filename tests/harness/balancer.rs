@@ -71,6 +71,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) stdout: Option<&'a Path>,
     /// Where its configuration is written; else to a new file.
     pub(crate) file: Option<&'a Path>,
+    /// What it sees in place of /etc/hosts. For root alone: it is mounted in a namespace of its own.
+    pub(crate) hosts: Option<&'a Path>,
 }
 
 impl Balancer {
@@ -85,8 +87,14 @@ impl Balancer {
     pub(crate) fn launch(config: &str, launch: &Launch<'_>) -> Self {
         let file = write_config(config, launch.file);
         let limit = launch.descriptors.map_or_else(String::new, |most| format!("ulimit -n {most}\n"));
-        let mut shell = Command::new("sh")
-            .args(["-c", &format!("{limit}{KEEPER}"), "sh", env!("CARGO_BIN_EXE_plimsoll"), "run", "-c"])
+        let mut command = Command::new(if launch.hosts.is_some() { "unshare" } else { "sh" });
+        if let Some(hosts) = launch.hosts {
+            command.args(["--mount", "sh"]).env("BALANCER_HOSTS", hosts);
+        }
+        let mount = launch.hosts.map_or("", |_| "mount --bind \"$BALANCER_HOSTS\" /etc/hosts || exit 1\n");
+        let script = format!("{mount}{limit}{KEEPER}");
+        let mut shell = command
+            .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_plimsoll"), "run", "-c"])
             .arg(&file)
             .envs(launch.environment.iter().copied())
             .env("BALANCER_STDOUT", launch.stdout.unwrap_or(Path::new("/dev/null")))

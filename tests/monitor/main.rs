@@ -9,6 +9,7 @@ mod harness;
 mod acting;
 mod browser;
 mod looks;
+mod operating;
 mod relay;
 mod scene;
 mod strangers;

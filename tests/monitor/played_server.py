@@ -103,7 +103,7 @@ class World:
         return {"at_ms": int(time.time() * 1000), "phase": "running", "uptime_ms": int(time.time() * 1000) - START, "viewers": 1,
                 "totals": {**{k: now[k] for k in ("rps", "classes", "p50_us", "p99_us", "p999_us", "in_flight", "queued")}, "connections": 128,
                            "connections_by_worker": [66, 62], "connects_per_s": 3.0, "bytes_in_per_s": 110_000, "bytes_out_per_s": 9_200_000, "retries_per_s": 0.2,
-                           "requests_total": 4_812_333, "errors_total": 1204, "retries_total": 31, "bytes_in_total": 1, "bytes_out_total": 1,
+                           "requests_total": 4_812_333, "errors_total": 1204, "retries_total": 31, "hedges_total": 57, "hedges_won_total": 41, "bytes_in_total": 1, "bytes_out_total": 1,
                            "dropped": {"log_lines": 0, "reports": 0, "events": 0, "tap_lines": 412, "frames": 0}},
                 "latency": now["latency"], "listeners": [{"name": "web", "rps": now["rps"], "connections": 128, "accepted_per_s": 3.0}],
                 "routes": [{"name": r, "backend": b, "rps": now["rps"] * parts[b]} for r, b in routes],
@@ -135,7 +135,7 @@ class World:
         status = random.choices([200, 204, 304, 404, 429, 502, 0], [80, 4, 5, 6, 1, 3, 1])[0]
         target = random.choice(["/api/users?page=2", "/api/orders/7731", "/", "/assets/app.css", f"/search?q={HOSTILE}", "/api/login", "/api/it's"])
         return {"time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".045Z", "client": "192.0.2.7", "method": random.choice(["GET", "GET", "POST"]), "host": "example.com", "target": target,
-                "protocol": "HTTP/1.1", "status": status, "bytes_in": 0, "bytes_out": 128, "listener": "web", "route": "/api/*", "backend": node.backend, "node": node.id, "retries": 0,
+                "protocol": "HTTP/1.1", "status": status, "bytes_in": 0, "bytes_out": 128, "listener": "web", "route": "/api/*", "backend": node.backend, "node": node.id, "retries": 0, "hedge": "",
                 "queue_us": 0, "connect_us": 210, "first_byte_us": int(us * 0.9), "total_us": int(us), "end": "complete", "reason": "", "request_id": "0193-af", "traceparent": "", "user_agent": HOSTILE, "referer": ""}
 
     def write(self, method, path, body):

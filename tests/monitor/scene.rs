@@ -24,13 +24,18 @@ pub(crate) struct Scene {
 impl Scene {
     /// Two clients, some hundred requests a second; one in ten of them fails with 500, one in ten takes 30 ms.
     pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// The same, with more keys of `admin`.
+    pub(crate) fn with(admin: &str) -> Self {
         let origins: Vec<_> = (0..3).map(|_| Origin::start(node())).collect();
         let [one, two, three] = [0, 1, 2].map(|at| origins[at].address());
         let balancer = Balancer::start(&format!(
             "workers: 2
 access_log: off
 listeners: {{ web: {{ bind: '127.0.0.1:0' }} }}
-admin: {{ bind: '127.0.0.1:0' }}
+admin: {{ bind: '127.0.0.1:0'{admin} }}
 routes:
   - {{ path: /api/*, backend: api }}
   - {{ path: /*, backend: shop }}

@@ -11,6 +11,7 @@ mod hostile;
 mod many;
 mod protocol;
 mod rig;
+mod terminal;
 
 /// Cases that are not run, by name, each with its reason.
 const SKIPS: &[(&str, &str)] = &[];

@@ -139,6 +139,7 @@ impl Backends {
             slow_start: keys.slow_start.map_or(Duration::ZERO, |span| span.0),
             panic_threshold: keys.panic_threshold.map_or(PANIC_THRESHOLD_DEFAULT, |share| share.0),
             retry: limits::retry(keys.retry),
+            hedge: limits::hedge(keys, place, notes),
             queue: limits::queue(keys.queue),
             adaptive: limits::adaptive(keys, place, notes),
             proxy_header,

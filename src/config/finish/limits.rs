@@ -7,6 +7,7 @@ use crate::config::leaf::word::RetryOn;
 use crate::config::problem::Problem;
 use crate::config::raw::{self, BackendKeys};
 use crate::logic::concurrency::AdaptiveSettings;
+use crate::logic::hedge::HedgePolicy;
 use crate::logic::limits::{ADAPTIVE_MAX_DEFAULT, ADAPTIVE_MIN_DEFAULT};
 use crate::logic::queue::QueueSettings;
 use crate::logic::rate_limit::{Rate, RateKey, RateLimit};
@@ -30,6 +31,22 @@ fn conditions(all: &[RetryOn]) -> retry::RetryOn {
         RetryOn::Reset => on.with_reset(),
         RetryOn::Status(status) => on.with_status(*status),
     })
+}
+
+/// `hedge:`. It may send a client's request to another node than the client's own, which is what other keys forbid.
+pub(super) fn hedge(keys: BackendKeys<'_>, place: &Place<'_>, notes: &mut Notes) -> Option<HedgePolicy> {
+    let raw = keys.hedge?;
+    let ties = if keys.sticky.is_some() {
+        Some("`sticky` keeps a client on one node, and `hedge` asks a second one")
+    } else if keys.strategy == Some(raw::Strategy::IpHash) {
+        Some("`ip_hash` keeps a client on one node, and `hedge` asks a second one")
+    } else {
+        None
+    };
+    if let Some(message) = ties {
+        notes.error(&place.key("hedge"), message, "remove one of them");
+    }
+    Some(raw.after.map_or_else(HedgePolicy::default, |after| HedgePolicy { after_permille: after.0 }))
 }
 
 /// `queue:`.

@@ -24,6 +24,10 @@ pub(in crate::config) enum RetryOn {
     Status(u16),
 }
 
+/// A quantile such as `p95`, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) struct Quantile(pub(in crate::config) u32);
+
 /// `stdout`, `stderr`, or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::config) struct LogPath(pub(in crate::config) LogTarget);
@@ -106,6 +110,24 @@ impl Leaf for RetryOn {
             ("connect", _) => Ok(Self::Connect),
             ("reset", _) => Ok(Self::Reset),
             (_, Ok(status @ 500..=599)) => Ok(Self::Status(status)),
+            _ => Err(unknown::<Self>(text)),
+        }
+    }
+}
+
+impl Leaf for Quantile {
+    const FORMAT: &'static str = "quantile";
+    const MEANING: &'static str = "a quantile from `p50` to `p99.9`";
+
+    fn read(text: &str) -> Result<Self, Trouble> {
+        let number = text.strip_prefix('p').unwrap_or("");
+        let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str, most: usize| {
+            let good = (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            if good { text.parse::<u32>().ok() } else { None }
+        };
+        match digits(whole, 2).zip(digits(tenths, 1)) {
+            Some((whole @ 50..=99, tenths)) => Ok(Self(whole * 10 + tenths)),
             _ => Err(unknown::<Self>(text)),
         }
     }

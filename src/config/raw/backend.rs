@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::leaf::address::ServerUrl;
 use crate::config::leaf::amount::{Percent, Size, Span};
 use crate::config::leaf::http::{AbsolutePath, Statuses};
-use crate::config::leaf::word::{CookieName, Datagram, HashKey, RetryOn};
+use crate::config::leaf::word::{CookieName, Datagram, HashKey, Quantile, RetryOn};
 
 /// The keys that routes and backends share, written once. serde's `flatten` would do the same and lose both the
 /// refusal of unknown keys and the lines of problems.
@@ -38,6 +38,8 @@ macro_rules! with_backend_keys {
             pub(in crate::config) slow_start: Option<Span>,
             /// When a request is tried on another node. Without it: where no connection could be opened. Only requests that may be sent twice are (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), and none that a response has begun for.
             pub(in crate::config) retry: Option<Retry>,
+            /// When a request that waits for its first node is sent to a second one as well; without it none is. Only such as may be retried and have no body, and not while nodes are ejected or requests wait.
+            pub(in crate::config) hedge: Option<Hedge>,
             /// Where requests wait while every node is at its `max_connections`.
             pub(in crate::config) queue: Option<Queue>,
             /// Finds out how many requests each server can have in flight, below its `max_connections`. Without it: no.
@@ -74,6 +76,7 @@ macro_rules! with_backend_keys {
                     process: self.process.as_ref(),
                     scale: self.scale.as_ref(),
                     retry: self.retry.as_ref(),
+                    hedge: self.hedge.as_ref(),
                     queue: self.queue.as_ref(),
                     adaptive_limit: self.adaptive_limit.as_ref(),
                     send_proxy_protocol: self.send_proxy_protocol,
@@ -100,6 +103,7 @@ pub(in crate::config) struct BackendKeys<'a> {
     pub(in crate::config) process: Option<&'a Process>,
     pub(in crate::config) scale: Option<&'a Scale>,
     pub(in crate::config) retry: Option<&'a Retry>,
+    pub(in crate::config) hedge: Option<&'a Hedge>,
     pub(in crate::config) queue: Option<&'a Queue>,
     pub(in crate::config) adaptive_limit: Option<&'a AdaptiveLimit>,
     pub(in crate::config) send_proxy_protocol: Option<ProxyHeader>,
@@ -221,6 +225,15 @@ pub(in crate::config) struct Retry {
     /// Retries beside the requests of the last ten seconds, so that they never become a storm. Three are allowed whatever it says.
     #[schemars(extend("default" = "20%", "x-max" = "100%"))]
     pub(in crate::config) budget: Option<Percent>,
+}
+
+/// Requests on two nodes at once.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Hedge {
+    /// How long the first node is waited for: this quantile of the times to the first byte, as they were in the last seconds.
+    #[schemars(extend("default" = "p95"))]
+    pub(in crate::config) after: Option<Quantile>,
 }
 
 /// A queue.

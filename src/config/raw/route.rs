@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::Timeouts;
 use super::backend::{
-    AdaptiveLimit, BackendKeys, Docker, Health, Outlier, Process, ProxyHeader, Queue, Retry, Scale, Server,
-    Sticky, Strategy, with_backend_keys,
+    AdaptiveLimit, BackendKeys, Docker, Health, Hedge, Outlier, Process, ProxyHeader, Queue, Retry, Scale,
+    Server, Sticky, Strategy, with_backend_keys,
 };
 use crate::config::leaf::amount::{Percent, Span};
 use crate::config::leaf::http::{

@@ -77,6 +77,8 @@ pub(super) fn backend(
         affinity,
         panics,
         retry: settings.retry,
+        hedge: settings.hedge,
+        budget: before.map_or_else(Arc::default, |before| Arc::clone(&before.budget)),
         queue,
         scaling,
         adaptive: settings.adaptive,

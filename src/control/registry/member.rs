@@ -21,7 +21,7 @@ use crate::shared::order::NodeWish;
 use crate::shared::snapshot::Entry;
 
 /// Why a node serves that nobody probes.
-const ASSUMED: &str = "assumed to serve: nothing probes it";
+const ASSUMED: &str = "in use: no health check is configured";
 
 /// What an operator said of a node. Outlives reloads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -17,7 +17,8 @@ pub(super) fn fixed(old: &Settings, new: &Settings) -> Vec<String> {
     };
     stands(old.workers != new.workers, "workers");
     stands(old.driver != new.driver, "driver");
-    stands(old.admin != new.admin, "admin");
+    let bind = |settings: &Settings| settings.admin.as_ref().map(|admin| admin.bind);
+    stands(bind(old) != bind(new), "admin.bind");
     // A log can fall silent and speak again, but its writer writes to where it was started for.
     let target = |settings: &Settings| settings.access_log.as_ref().map(|log| log.target.clone());
     stands(target(new).is_some() && target(old) != target(new), "access_log.path");
@@ -65,6 +66,11 @@ pub(super) fn changes(old: &Settings, new: &Settings) -> Vec<String> {
     note(old.trusted_proxies != new.trusted_proxies, "trusted_proxies");
     note(old.access_log != new.access_log, "access_log");
     note(old.limits != new.limits, "limits");
+    if let Some((old, new)) = old.admin.as_ref().zip(new.admin.as_ref()) {
+        note(old.writable != new.writable, "admin.writable");
+        note(old.token_file != new.token_file, "admin.token_file");
+        note(old.names != new.names, "admin.names");
+    }
     note(old.timeouts != new.timeouts, "timeouts");
     let listeners = |settings: &Settings| -> BTreeMap<String, String> {
         settings.listeners.iter().map(|listener| (listener.name.to_string(), said(listener))).collect()
@@ -144,6 +150,13 @@ fn within(old: &BackendSettings, new: &BackendSettings) -> Vec<String> {
             (old.outlier != new.outlier, "outlier"),
             (old.slow_start != new.slow_start, "slow_start"),
             (old.panic_threshold != new.panic_threshold, "panic_threshold"),
+            (old.affinity != new.affinity, "sticky or hash_key"),
+            (old.retry != new.retry, "retry"),
+            (old.hedge != new.hedge, "hedge"),
+            (old.queue != new.queue, "queue"),
+            (old.adaptive != new.adaptive, "adaptive_limit"),
+            (old.fleet != new.fleet, "docker or process"),
+            (old.scale != new.scale, "scale"),
         ];
         let mut keys: Vec<_> = keys.iter().filter(|(differs, _)| *differs).map(|(_, key)| *key).collect();
         if keys.is_empty() {
@@ -227,7 +240,7 @@ backends:
             fixed(&settings(BEFORE), &new),
             [
                 "`workers` cannot change while it runs",
-                "`admin` cannot change while it runs",
+                "`admin.bind` cannot change while it runs",
                 "the listener `web` changed, and needs a restart",
                 "the listener `more` is new, and needs a restart",
             ]

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::hedge::{Hedge, News};
 use super::outcome::Exchange;
 use super::place::NoPlace;
 use super::prepare::Job;
@@ -12,7 +13,8 @@ use super::{Input, Session};
 use crate::dataplane::buffers::{Buf, Size};
 use crate::dataplane::socket::Done;
 use crate::dataplane::timers::to_ms;
-use crate::dataplane::upstream::{Connection, LocalNode, connect};
+use crate::dataplane::upstream::{Connection, InFlight, LocalNode, connect};
+use crate::dataplane::view::LocalBackend;
 use crate::logic::access::End;
 use crate::logic::fault::Fault;
 use crate::logic::http1::body::{BodyFault, BodyFlow};
@@ -59,9 +61,12 @@ enum Trouble {
 }
 
 /// What an attempt goes by.
-struct Attempt<'a, 'b> {
+pub(super) struct Attempt<'a, 'b> {
     /// The node's place in the backend.
-    at: u16,
+    pub(super) at: u16,
+    pub(super) in_flight: &'a mut InFlight,
+    pub(super) hedge: &'a mut Hedge,
+    backend: &'a LocalBackend,
     course: &'a mut Course<'b>,
     timeouts: &'a Timeouts,
     limits: &'a MessageLimits,
@@ -72,6 +77,7 @@ pub(super) enum Event {
     Sent(std::io::Result<usize>, Buf),
     Upload(Result<Progress, Stopped>),
     Read(Done),
+    Hedge(News),
     ClientGone,
     Expired,
 }
@@ -83,10 +89,11 @@ impl Session {
         let limits = exchange.view.snapshot.limits;
         let view = Rc::clone(&exchange.view);
         let backend = view.backend(job.backend);
-        let mut course = Course::begin(backend, self.timer.now());
+        let mut course = Course::begin(backend, exchange.began);
+        let mut hedge = Hedge::Off;
         loop {
             let taken = self.take_place(backend, &mut course, &mut exchange, &mut job).await;
-            let (at, in_flight) = match taken {
+            let (mut at, mut in_flight) = match taken {
                 Ok(taken) => taken,
                 Err(NoPlace::ClientGone) => {
                     exchange.end(self, End::ClientGone);
@@ -99,9 +106,24 @@ impl Session {
             let (trouble, refused) = match self.open(&node, course.wants_fresh(), &timeouts).await {
                 Ok(mut connection) => {
                     exchange.connect_us = u64::try_from(connection.connect.as_micros()).unwrap_or(u64::MAX);
-                    course.connected(self.timer.now());
-                    let attempt = Attempt { at, course: &mut course, timeouts: &timeouts, limits: &limits };
-                    match self.attempt(&mut connection, &mut job, &mut exchange, attempt).await {
+                    course.connected();
+                    if exchange.retries == 0 {
+                        hedge = Hedge::arm(backend, &job, &mut exchange);
+                    }
+                    let mut attempt = Attempt {
+                        at,
+                        in_flight: &mut in_flight,
+                        hedge: &mut hedge,
+                        backend,
+                        course: &mut course,
+                        timeouts: &timeouts,
+                        limits: &limits,
+                    };
+                    let response = self.attempt(&mut connection, &mut job, &mut exchange, &mut attempt).await;
+                    at = attempt.at;
+                    // Whatever is under way on another node is over with it.
+                    hedge.end();
+                    match response {
                         Ok(started) => {
                             in_flight.responded(exchange.status);
                             return self
@@ -112,7 +134,7 @@ impl Session {
                             // What came of a body was received, whatever became of it. One that is repeated has none left.
                             exchange.body_in += job.upload.as_ref().map_or(0, Upload::bytes);
                             if let Trouble::Unwanted { keeps: Some(keep_alive_s), .. } = trouble {
-                                node.give_idle(connection.socket, keep_alive_s, self.timer.now());
+                                in_flight.node().give_idle(connection.socket, keep_alive_s, self.timer.now());
                             }
                             (trouble, false)
                         }
@@ -142,7 +164,7 @@ impl Session {
                     (Failure::Status(status), Next::Elsewhere)
                 }
                 Trouble::Failed(failure) => {
-                    let next = course.after(failure, at, &job, self.timer.now());
+                    let next = course.after(failure, at, &job);
                     if next != Next::Again {
                         in_flight.failed();
                     }
@@ -201,8 +223,9 @@ impl Session {
         connection: &mut Connection,
         job: &mut Job,
         exchange: &mut Exchange,
-        Attempt { at, course, timeouts, limits }: Attempt<'_, '_>,
+        attempt: &mut Attempt<'_, '_>,
     ) -> Result<Started, Trouble> {
+        let (timeouts, limits) = (attempt.timeouts, attempt.limits);
         if let Some(out) = job.out.take() {
             job.watched = job.upload.is_some() || out.len() > UNWATCHED_WRITE_BYTES_MAX;
             connection.socket.start_write(out);
@@ -244,7 +267,7 @@ impl Session {
                     // Once the client has got an interim response, this exchange is with this node.
                     Begin::Final(started)
                         if interims == 0
-                            && course.prefers_another(exchange.status, at, job, self.timer.now()) =>
+                            && attempt.course.prefers_another(exchange.status, attempt.at, job) =>
                     {
                         let keeps = (started.done && started.node_keeps).then_some(started.keep_alive_s);
                         return Err(Trouble::Unwanted { status: exchange.status, keeps });
@@ -253,7 +276,7 @@ impl Session {
                     Begin::Bad => return Err(Trouble::Fault(Fault::BadResponse)),
                 }
             }
-            match self.next_event(connection, job, timeouts).await {
+            match self.next_event(connection, job, attempt).await {
                 Event::Sent(result, buf) => {
                     // A node that closed may have answered before it did: what it sent is read before it is given up.
                     job.broken = result.is_err();
@@ -277,15 +300,45 @@ impl Session {
                 Event::Upload(Err(stopped)) => self.upload_stopped(stopped, job)?,
                 Event::Read((Ok(0) | Err(_), buf)) => {
                     // Half a head is no answer, and no reason to ask again.
-                    return Err(if arrived_nothing(&buf) && interims == 0 {
-                        Trouble::Failed(Failure::Broke { reused: connection.reused })
-                    } else {
-                        Trouble::Fault(Fault::NodeClosed)
-                    });
+                    if !arrived_nothing(&buf) || interims > 0 {
+                        return Err(Trouble::Fault(Fault::NodeClosed));
+                    }
+                    let failure = Failure::Broke { reused: connection.reused };
+                    if !self.go_on_alone(failure, job, exchange, attempt) {
+                        return Err(Trouble::Failed(failure));
+                    }
+                    self.expect_within(timeouts.response_head);
                 }
-                Event::Read((Ok(_), buf)) => arrived = Some(buf),
+                Event::Read((Ok(_), buf)) => {
+                    attempt.hedge.end();
+                    arrived = Some(buf);
+                }
+                Event::Hedge(News::Due) => {
+                    let Attempt { hedge, backend, at, .. } = attempt;
+                    self.ask_second(hedge, backend, job, exchange, *at);
+                }
+                Event::Hedge(News::Answered(buf)) => {
+                    self.second_wins(connection, job, exchange, attempt);
+                    self.expect_within(timeouts.response_head);
+                    arrived = Some(buf);
+                }
+                Event::Hedge(News::Over(failure)) => {
+                    if attempt.hedge.is_alone() {
+                        return Err(Trouble::Failed(failure));
+                    }
+                    attempt.hedge.end();
+                }
                 Event::ClientGone => return Err(Trouble::ClientGone),
-                Event::Expired if interims == 0 => return Err(self.expired(job)),
+                // The second node was taken down, and the first one was not.
+                Event::Expired if attempt.hedge.is_cut() => attempt.hedge.end(),
+                Event::Expired if interims == 0 => {
+                    let trouble = self.expired(job);
+                    let Trouble::Failed(failure) = trouble else { return Err(trouble) };
+                    if !self.go_on_alone(failure, job, exchange, attempt) {
+                        return Err(Trouble::Failed(failure));
+                    }
+                    self.expect_within(timeouts.response_head);
+                }
                 Event::Expired => {
                     return Err(match self.expired(job) {
                         Trouble::Failed(failure) => Trouble::Fault(failure.fault()),
@@ -297,7 +350,13 @@ impl Session {
     }
 
     /// The next thing that happens, looked for in this order: the request, then the response, then the client.
-    async fn next_event(&mut self, connection: &mut Connection, job: &mut Job, timeouts: &Timeouts) -> Event {
+    async fn next_event(
+        &mut self,
+        connection: &mut Connection,
+        job: &mut Job,
+        attempt: &mut Attempt<'_, '_>,
+    ) -> Event {
+        let timeouts = attempt.timeouts;
         std::future::poll_fn(|cx| {
             if !job.watched && self.timer.expired() {
                 job.watched = true;
@@ -318,8 +377,14 @@ impl Session {
             {
                 return Poll::Ready(event);
             }
-            if let Poll::Ready(done) = connection.socket.poll_read(cx) {
+            // A first node that has failed while a second one was asked has nothing more to say.
+            if !attempt.hedge.is_alone()
+                && let Poll::Ready(done) = connection.socket.poll_read(cx)
+            {
                 return Poll::Ready(Event::Read(done));
+            }
+            if let Poll::Ready(news) = attempt.hedge.poll(cx) {
+                return Poll::Ready(Event::Hedge(news));
             }
             if job.upload.is_none() && self.poll_client_gone(cx) {
                 return Poll::Ready(Event::ClientGone);

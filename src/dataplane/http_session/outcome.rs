@@ -8,7 +8,7 @@ use crate::dataplane::access::{Draft, Ended};
 use crate::dataplane::stats::Timing;
 use crate::dataplane::upstream::LocalNode;
 use crate::dataplane::view::View;
-use crate::logic::access::End;
+use crate::logic::access::{End, Hedged};
 use crate::logic::fault::Fault;
 use crate::logic::http1::request::{RequestFacts, Version};
 use crate::logic::latency::Sample;
@@ -38,6 +38,7 @@ pub(super) struct Exchange {
     /// Bytes of the response's body, without its framing.
     pub(super) body_out: u64,
     pub(super) retries: u32,
+    pub(super) hedged: Hedged,
     /// Its place among the requests of its route, where those are counted.
     pub(super) place: Option<RoutePlace>,
     /// What a refusal says of when to come again.
@@ -48,6 +49,8 @@ pub(super) struct Exchange {
     pub(super) first_byte_us: u64,
     /// From when on it was the node that was waited for: the end of an upload, or of the attempt before.
     pub(super) asked_us: u64,
+    /// When the first node was asked, where a second one may be asked too.
+    pub(super) first_asked_us: Option<u64>,
 }
 
 impl Exchange {
@@ -66,12 +69,14 @@ impl Exchange {
             written: 0,
             body_out: 0,
             retries: 0,
+            hedged: Hedged::No,
             place: None,
             retry_after_s: None,
             queue_us: 0,
             connect_us: 0,
             first_byte_us: 0,
             asked_us: 0,
+            first_asked_us: None,
         }
     }
 
@@ -96,10 +101,13 @@ impl Exchange {
             node.record(timing);
             self.sample(node, total_us);
         }
+        self.pace();
         worker.stats.total(|totals| {
             totals.bytes_in += self.head_in + self.body_in;
             totals.bytes_out += self.written;
             totals.retries += u64::from(self.retries);
+            totals.hedges += u64::from(self.hedged != Hedged::No);
+            totals.hedges_won += u64::from(self.hedged == Hedged::Won);
         });
         if let Some(draft) = self.draft.take() {
             self.log(session, draft, end, timing);
@@ -112,6 +120,20 @@ impl Exchange {
         if node.measured.get() && self.first_byte_us > 0 && self.status < 500 {
             let took = Sample::Answered(self.first_byte_us.saturating_sub(self.asked_us));
             node.node.sample(took, clock::micros(self.began).saturating_add(total_us));
+        }
+    }
+
+    /// Tells what requests are hedged by how long it took until a node began to answer since the first one was asked.
+    fn pace(&self) {
+        let Some(first_asked_us) = self.first_asked_us else { return };
+        let answered = self.first_byte_us > 0 && self.status < 500 && self.retries == 0;
+        let action = self.route.map(|index| &self.view.snapshot.routes.get(index).action);
+        if let Some(Action::Forward { backend, .. }) = action
+            && answered
+            && let Some(pace) = self.view.backend(*backend).pace()
+        {
+            let took_us = self.first_byte_us.saturating_sub(first_asked_us);
+            pace.borrow_mut().answered(took_us, clock::millis(self.began));
         }
     }
 
@@ -140,6 +162,7 @@ impl Exchange {
                 bytes_in: self.body_in,
                 bytes_out: self.body_out,
                 retries: self.retries,
+                hedged: self.hedged,
                 timing,
                 end,
             },

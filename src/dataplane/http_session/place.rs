@@ -31,14 +31,22 @@ impl Session {
         exchange: &mut Exchange,
         job: &mut Job,
     ) -> Result<(u16, InFlight), NoPlace> {
-        let draw = self.worker().draw();
-        match backend.take(&mut job.tie, course.tried(), draw, exchange.began, &self.timer) {
-            Taken::Node(at, in_flight) => Ok((at, in_flight)),
-            Taken::Nobody => Err(refusal(backend, course.last_fault(), exchange)),
-            Taken::Busy(queue) => self.wait_for_place(backend, &queue, course, exchange, job).await,
+        loop {
+            let draw = self.worker().draw();
+            match backend.take(&mut job.tie, course.tried(), draw, exchange.began, &self.timer) {
+                Taken::Node(at, in_flight) => return Ok((at, in_flight)),
+                Taken::Nobody => return Err(refusal(backend, course.last_fault(), exchange)),
+                Taken::Busy(queue) => {
+                    let waited = self.wait_for_place(backend, &queue, course, exchange, job).await?;
+                    if let Some(taken) = waited {
+                        return Ok(taken);
+                    }
+                }
+            }
         }
     }
 
+    /// `None`: it came to be a place on a node that was ejected meanwhile.
     async fn wait_for_place(
         &mut self,
         backend: &LocalBackend,
@@ -46,7 +54,7 @@ impl Session {
         course: &mut Course<'_>,
         exchange: &mut Exchange,
         job: &Job,
-    ) -> Result<(u16, InFlight), NoPlace> {
+    ) -> Result<Option<(u16, InFlight)>, NoPlace> {
         let mut waiting = queue.enter().map_err(|fault| refusal(backend, fault, exchange))?;
         // One may have become free between the look and the entry.
         self.worker().settle(queue);
@@ -71,7 +79,9 @@ impl Session {
         })
         .await;
         drop(waiting);
-        exchange.queue_us += exchange.elapsed_us().saturating_sub(entered_us);
+        // The node is not to be blamed for what was waited for before it was asked.
+        exchange.asked_us = exchange.elapsed_us();
+        exchange.queue_us += exchange.asked_us.saturating_sub(entered_us);
         match waited {
             Ok(node) => {
                 let newest = self.worker().view();
@@ -80,7 +90,8 @@ impl Session {
                     let local = newest.nodes().find(|local| std::sync::Arc::ptr_eq(&local.node, &node));
                     (ELSEWHERE, local.map_or_else(|| Rc::new(LocalNode::new(node)), Rc::clone))
                 });
-                Ok((at, InFlight::on_place(&local, queue, &self.timer)))
+                let begun = InFlight::on_place(&local, queue, &self.timer, backend.panics());
+                Ok(begun.map(|begun| (at, begun)))
             }
             Err(NoPlace::Fault(fault)) => Err(refusal(backend, fault, exchange)),
             Err(NoPlace::ClientGone) => Err(NoPlace::ClientGone),

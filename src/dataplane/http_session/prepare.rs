@@ -68,6 +68,14 @@ impl Job {
         self.upload.is_none() && !self.cut
     }
 
+    /// All that was sent, where it is at hand.
+    pub(super) fn copy(&mut self) -> Option<Buf> {
+        let position = self.out_position;
+        let out = self.out.as_mut()?;
+        out.rewind(position);
+        Some(Buf::holding(out.filled()))
+    }
+
     /// Takes back what was sent, to send it again.
     pub(super) fn rewind(&mut self) {
         self.broken = false;

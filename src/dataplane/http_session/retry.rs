@@ -1,11 +1,14 @@
 //! The attempts of one request: which nodes have had it, what it may still cost, and what comes next.
 
+use std::time::Instant;
+
 use crate::dataplane::timers::Ms;
 use crate::dataplane::view::LocalBackend;
 use crate::logic::fault::Fault;
 use crate::logic::http1::exchange::Failure;
 use crate::logic::limits::{CONNECT_ATTEMPTS_MAX, RETRY_ATTEMPTS_CEILING};
 use crate::logic::retry::{Next, Tries, after_failure};
+use crate::shared::clock;
 
 use super::prepare::Job;
 
@@ -26,8 +29,8 @@ pub(super) struct Course<'a> {
 
 impl<'a> Course<'a> {
     /// A request for this backend has come.
-    pub(super) fn begin(backend: &'a LocalBackend, now: Ms) -> Self {
-        backend.budget().request(now);
+    pub(super) fn begin(backend: &'a LocalBackend, began: Instant) -> Self {
+        backend.budget().request(clock::millis(began));
         Self {
             backend,
             tried: [0; TRIED_MAX],
@@ -55,21 +58,21 @@ impl<'a> Course<'a> {
     }
 
     /// A node has taken the connection: the refusals before it have cost nobody anything.
-    pub(super) fn connected(&mut self, now: Ms) {
+    pub(super) fn connected(&mut self) {
         self.tries.sent += 1;
         for _ in 0..std::mem::take(&mut self.borrowed) {
-            self.backend.budget().refund(now);
+            self.backend.budget().refund(clock::now_ms());
         }
     }
 
     /// Is a response with this status given up for one of another node? Then that has been decided, and paid for.
-    pub(super) fn prefers_another(&mut self, status: u16, at: u16, job: &Job, now: Ms) -> bool {
+    pub(super) fn prefers_another(&mut self, status: u16, at: u16, job: &Job) -> bool {
         self.backend.retry().on.has_status(status)
-            && self.after(Failure::Status(status), at, job, now) == Next::Elsewhere
+            && self.after(Failure::Status(status), at, job) == Next::Elsewhere
     }
 
     /// What comes after the attempt at node `at` has failed.
-    pub(super) fn after(&mut self, failure: Failure, at: u16, job: &Job, now: Ms) -> Next {
+    pub(super) fn after(&mut self, failure: Failure, at: u16, job: &Job) -> Next {
         let policy = self.backend.retry();
         let refused = matches!(failure, Failure::Connect | Failure::ConnectTimeout);
         let next = after_failure(policy, failure, &job.facts, job.is_whole(), self.tries);
@@ -83,7 +86,7 @@ impl<'a> Course<'a> {
                 if self.tried_count + 1 == TRIED_MAX
                     || !self.backend.has_other(&self.tried[..=self.tried_count])
                     || (refused && self.tries.refused as usize + 1 >= CONNECT_ATTEMPTS_MAX)
-                    || !self.backend.budget().spend(policy.budget_permille, now)
+                    || !self.backend.budget().spend(policy.budget_permille, clock::now_ms())
                 {
                     return Next::GiveUp;
                 }

@@ -10,7 +10,7 @@ use crate::dataplane::socket::Socket;
 use crate::dataplane::stats::{Labels, Timing};
 use crate::dataplane::upstream::LocalNode;
 use crate::dataplane::worker::{Admission, Worker};
-use crate::logic::access::End;
+use crate::logic::access::{End, Hedged};
 use crate::logic::latency::Sample;
 use crate::shared::clock;
 
@@ -116,6 +116,7 @@ impl Account {
                 bytes_in: bytes.0,
                 bytes_out: bytes.1,
                 retries: self.retries,
+                hedged: Hedged::No,
                 timing,
                 end,
             },

@@ -28,7 +28,7 @@ impl Session {
         let view = self.worker().view();
         let backend = view.backend(backend);
         let timeout = view.snapshot.timeouts.connect;
-        let mut attempts = Attempts::begin(backend, self.timer.now());
+        let mut attempts = Attempts::begin(backend, self.account.began);
         let mut tie = backend.tie_client(self.account.client);
         loop {
             let (at, in_flight) = self.take_place(backend, &mut attempts, &mut tie).await?;
@@ -40,14 +40,14 @@ impl Session {
                         self.announce(version, &mut socket);
                     }
                     node.record_connect(connect);
-                    attempts.connected(self.timer.now());
+                    attempts.connected();
                     self.account.connected(&node, connect);
                     in_flight.responded(200);
                     return Ok(Link { socket, in_flight });
                 }
                 Err(End::Fault(fault)) => {
                     in_flight.failed();
-                    let goes_on = attempts.refused(at, fault, self.timer.now());
+                    let goes_on = attempts.refused(at, fault);
                     in_flight.refused();
                     if !goes_on {
                         return Err(End::Fault(fault));
@@ -96,20 +96,27 @@ impl Session {
         attempts: &mut Attempts<'_>,
         tie: &mut Tie,
     ) -> Result<(u16, InFlight), End> {
-        let draw = self.worker().draw();
-        match backend.take(tie, attempts.tried(), draw, self.account.began, &self.timer) {
-            Taken::Node(at, in_flight) => Ok((at, in_flight)),
-            Taken::Nobody => Err(End::Fault(attempts.last_fault())),
-            Taken::Busy(queue) => self.wait_for_place(backend, &queue, attempts).await,
+        loop {
+            let draw = self.worker().draw();
+            match backend.take(tie, attempts.tried(), draw, self.account.began, &self.timer) {
+                Taken::Node(at, in_flight) => return Ok((at, in_flight)),
+                Taken::Nobody => return Err(End::Fault(attempts.last_fault())),
+                Taken::Busy(queue) => {
+                    if let Some(taken) = self.wait_for_place(backend, &queue, attempts).await? {
+                        return Ok(taken);
+                    }
+                }
+            }
         }
     }
 
+    /// `None`: it came to be a place on a node that was ejected meanwhile.
     async fn wait_for_place(
         &mut self,
         backend: &LocalBackend,
         queue: &Rc<LocalQueue>,
         attempts: &mut Attempts<'_>,
-    ) -> Result<(u16, InFlight), End> {
+    ) -> Result<Option<(u16, InFlight)>, End> {
         let mut waiting = queue.enter().map_err(End::Fault)?;
         // One may have become free between the look and the entry.
         self.worker().settle(queue);
@@ -140,7 +147,7 @@ impl Session {
             let local = newest.nodes().find(|local| Arc::ptr_eq(&local.node, &node));
             (ELSEWHERE, local.map_or_else(|| Rc::new(LocalNode::new(node)), Rc::clone))
         });
-        Ok((at, InFlight::on_place(&local, queue, &self.timer)))
+        Ok(InFlight::on_place(&local, queue, &self.timer, backend.panics()).map(|begun| (at, begun)))
     }
 
     /// Reads what the client sends meanwhile. One that has closed its sending side may still read: only a reset tells

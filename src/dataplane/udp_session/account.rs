@@ -8,7 +8,7 @@ use crate::dataplane::access::{Draft, Ended};
 use crate::dataplane::stats::{Labels, Timing};
 use crate::dataplane::upstream::LocalNode;
 use crate::dataplane::worker::Worker;
-use crate::logic::access::End;
+use crate::logic::access::{End, Hedged};
 use crate::logic::latency::Sample;
 use crate::logic::udp::sessions::Client;
 use crate::shared::clock;
@@ -83,6 +83,7 @@ impl Account {
                 bytes_in: self.bytes_in,
                 bytes_out: self.bytes_out,
                 retries: self.retries,
+                hedged: Hedged::No,
                 timing,
                 end,
             },

@@ -13,6 +13,7 @@ use crate::dataplane::upstream::InFlight;
 use crate::dataplane::view::{LocalBackend, Taken};
 use crate::logic::fault::Fault;
 use crate::logic::limits::CONNECT_ATTEMPTS_MAX;
+use crate::shared::clock;
 use crate::shared::node::NodeAddress;
 
 /// A node, and the socket towards it.
@@ -38,12 +39,12 @@ pub(super) struct Refused {
 
 impl Refused {
     /// May another one be asked? Then one retry of the budget is spent.
-    pub(super) fn by(&mut self, at: u16, backend: &LocalBackend, timer: &Timer) -> bool {
+    pub(super) fn by(&mut self, at: u16, backend: &LocalBackend) -> bool {
         self.nodes[self.count] = at;
         self.count += 1;
         self.count < CONNECT_ATTEMPTS_MAX
             && backend.has_other(&self.nodes[..self.count])
-            && backend.budget().spend(backend.retry().budget_permille, timer.now())
+            && backend.budget().spend(backend.retry().budget_permille, clock::now_ms())
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -74,7 +75,7 @@ pub(super) fn dial(
             Err(_) => {
                 last = Fault::ConnectFailed;
                 in_flight.failed();
-                let goes_on = refused.by(at, backend, timer);
+                let goes_on = refused.by(at, backend);
                 in_flight.refused();
                 if !goes_on {
                     return Err(Failed::Fault(last));

@@ -24,6 +24,7 @@ use crate::logic::limits::{
     UDP_TURN_BATCHES_MAX,
 };
 use crate::logic::udp::sessions::{Client, SessionId, Sessions};
+use crate::shared::clock;
 use crate::shared::snapshot::Protocol;
 
 /// What the listening socket is called in the epoll set; sessions go by their numbers.
@@ -174,7 +175,7 @@ impl Hub {
         session.heard_from_node(bytes);
         self.sessions.heard(id, timer.now());
         if refund > 0 {
-            self.refund(refund, timer);
+            self.refund(refund);
         }
         count
     }
@@ -201,7 +202,7 @@ impl Hub {
         let mut refused = Refused::default();
         let view = self.worker.view();
         let backend = self.backend(&view);
-        let again = first.zip(backend).filter(|(_, backend)| refused.by(session.at, backend, timer));
+        let again = first.zip(backend).filter(|(_, backend)| refused.by(session.at, backend));
         match again {
             Some((first, backend)) => {
                 session.account.retries += 1;
@@ -238,10 +239,10 @@ impl Hub {
     }
 
     /// A session that others have refused is answered: the refusals have cost nobody anything.
-    fn refund(&self, retries: u32, timer: &Timer) {
+    fn refund(&self, retries: u32) {
         let view = self.worker.view();
         if let Some(backend) = self.backend(&view) {
-            (0..retries).for_each(|_| backend.budget().refund(timer.now()));
+            (0..retries).for_each(|_| backend.budget().refund(clock::now_ms()));
         }
     }
 
@@ -350,7 +351,7 @@ impl Hub {
             account.close(&worker, None, End::Fault(Fault::NoHealthyNode));
             return None;
         };
-        backend.budget().request(timer.now());
+        backend.budget().request(clock::now_ms());
         let mut refused = Refused::default();
         let mut dialled = dial(backend, run.client.address.ip(), &mut refused, || worker.draw(), timer);
         if matches!(dialled, Err(Failed::Exhausted)) {

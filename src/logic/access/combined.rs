@@ -35,6 +35,7 @@ fn own_columns(record: &AccessRecord<'_>, out: &mut Vec<u8>) {
     quoted(out, record.node.as_bytes());
     quoted(out, record.request_id);
     quoted(out, record.traceparent);
+    word(out, record.hedged.word());
 }
 
 fn integer(out: &mut Vec<u8>, value: u64) {
@@ -79,7 +80,7 @@ mod tests {
         assert_eq!(
             line(&sample(), LogFormat::Combined),
             "192.0.2.7 - - [24/Nov/2026:05:36:46 +0000] \"GET /api/users?page=2 HTTP/1.1\" 200 128 \"-\" \
-             \"curl/8.5.0\" complete - 1 0 210 1400 1530 \"web\" \"/api/*\" \"api\" \"127.0.0.1:9001\" \"0193-af\" \"-\"\n"
+             \"curl/8.5.0\" complete - 1 0 210 1400 1530 \"web\" \"/api/*\" \"api\" \"127.0.0.1:9001\" \"0193-af\" \"-\" -\n"
         );
     }
 

@@ -20,6 +20,7 @@ pub(super) fn write(record: &AccessRecord<'_>, out: &mut Vec<u8>) {
     text(out, "backend", record.backend.as_bytes());
     text(out, "node", record.node.as_bytes());
     integer(out, "retries", record.retries.into());
+    text(out, "hedge", record.hedged.word().as_bytes());
     integer(out, "queue_us", record.queue_us);
     integer(out, "connect_us", record.connect_us);
     integer(out, "first_byte_us", record.first_byte_us);
@@ -111,7 +112,7 @@ mod tests {
             "{\"time\":\"2026-11-24T05:36:46.045Z\",\"client\":\"192.0.2.7\",\"method\":\"GET\",\
              \"host\":\"example.com\",\"target\":\"/api/users?page=2\",\"protocol\":\"HTTP/1.1\",\"status\":200,\
              \"bytes_in\":0,\"bytes_out\":128,\"listener\":\"web\",\"route\":\"/api/*\",\"backend\":\"api\",\
-             \"node\":\"127.0.0.1:9001\",\"retries\":1,\"queue_us\":0,\"connect_us\":210,\"first_byte_us\":1400,\
+             \"node\":\"127.0.0.1:9001\",\"retries\":1,\"hedge\":\"\",\"queue_us\":0,\"connect_us\":210,\"first_byte_us\":1400,\
              \"total_us\":1530,\"end\":\"complete\",\"reason\":\"\",\"request_id\":\"0193-af\",\
              \"traceparent\":\"\",\"user_agent\":\"curl/8.5.0\",\"referer\":\"\"}\n"
         );

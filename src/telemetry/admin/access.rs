@@ -11,7 +11,16 @@ use subtle::ConstantTimeEq;
 
 use crate::logic::limits::{TOKEN_BYTES_MAX, TOKEN_BYTES_MIN};
 
-/// The rules; without a token everybody who reaches the address may call, which is for loopback alone.
+/// What a reload may change: whether writes are taken, and whom the API lets in.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Are writes taken?
+    pub writable: bool,
+    /// Who is let in.
+    pub access: Access,
+}
+
+/// Whom the API lets in; without a token everybody who reaches the address may call, which is for loopback alone.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     token: Option<Token>,

@@ -3,6 +3,7 @@
 //! Values of header conditions and header edits are left out: operators put credentials there. Of files that
 //! hold secrets only the path is told.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use serde_json::{Map, Value, json};
 use super::{Admin, words};
 use crate::config::Settings;
 use crate::config::settings::{
-    AccessLogSettings, BackendSettings, DriverChoice, Listener, LogTarget, Protocol, Server, ServerHost,
+    AccessLogSettings, BackendSettings, DriverChoice, HealthSettings, Listener, LogTarget, Protocol, Server,
+    ServerHost,
 };
 use crate::logic::access::LogFormat;
 use crate::logic::balance::key::HashKey;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{Action, Edits, Rewrite, Route};
 
 /// What stands in place of a value that may be a secret.
@@ -186,7 +189,49 @@ fn backend(backend: &BackendSettings) -> Value {
             "secret": sticky.secret.as_ref().map(|_| WITHHELD),
         })),
         "servers": backend.servers.iter().map(server).collect::<Vec<_>>(),
+        "health": backend.health.as_ref().map(health),
+        "outlier": backend.outlier.as_ref().map(|outlier| json!({
+            "consecutive_failures": outlier.consecutive_failures,
+            "failure_rate": percent(outlier.failure_rate),
+            "ejection": duration(outlier.ejection),
+            "max_ejected": percent(outlier.max_ejected),
+        })),
+        "slow_start": duration(backend.slow_start),
+        "panic_threshold": percent(backend.panic_threshold),
+        "retry": {
+            "attempts": backend.retry.attempts,
+            "on": retried(&backend.retry),
+            "budget": percent(backend.retry.budget_permille * 10),
+        },
+        "hedge": backend.hedge.map(|hedge| json!({ "after": format!("p{}", f64::from(hedge.after_permille) / 10.0) })),
+        "queue": { "max": backend.queue.max, "timeout": duration(backend.queue.timeout) },
+        "adaptive_limit": backend.adaptive.map(|limit| json!({ "min": limit.min, "max": limit.max })),
     })
+}
+
+fn health(health: &HealthSettings) -> Value {
+    json!({
+        "path": health.path,
+        "interval": duration(health.interval),
+        "timeout": duration(health.timeout),
+        "rise": health.patience.rise,
+        "fall": health.patience.fall,
+        "expect": health.expect.iter().map(|(from, to)| format!("{from}-{to}")).collect::<Vec<_>>(),
+        "expect_body": health.expect_body,
+        "agent": health.agent,
+    })
+}
+
+/// What is tried again on another node; a refused connection always is.
+fn retried(retry: &RetryPolicy) -> Vec<String> {
+    let reset = retry.on.has_reset().then(|| "reset".to_owned());
+    let statuses = (500..600).filter(|&status| retry.on.has_status(status)).map(|status| status.to_string());
+    std::iter::once("connect".to_owned()).chain(reset).chain(statuses).collect()
+}
+
+/// Hundredths of a percent, as in the file.
+fn percent(hundredths: u32) -> String {
+    format!("{}%", f64::from(hundredths) / 100.0)
 }
 
 fn hash_key(key: &HashKey) -> String {
@@ -204,7 +249,11 @@ fn server(server: &Server) -> Value {
         ServerHost::Name(name, port) => format!("http://{name}:{port}"),
         ServerHost::Unix(path) => format!("unix:{}", path.display()),
     };
-    json!({ "url": url, "weight": server.weight })
+    json!({
+        "url": url,
+        "weight": server.weight,
+        "max_connections": server.in_flight_max.map_or(0, NonZeroU32::get),
+    })
 }
 
 #[cfg(test)]

@@ -59,7 +59,9 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let ours = |authority: &str| is_ours(authority, local.ip(), &admin.access);
+    let rules = admin.rules();
+    let access = &rules.access;
+    let ours = |authority: &str| is_ours(authority, local.ip(), access);
     let host = only_value(request.headers(), header::HOST).filter(|host| ours(host));
     // In absolute-form the target's authority stands over Host (RFC 9112, 3.2.2): it must be ours as well.
     let target_is_ours = request.uri().authority().is_none_or(|authority| ours(authority.as_str()));
@@ -70,7 +72,7 @@ pub(super) async fn check(
             return Err(foreign_origin());
         }
     }
-    if admin.access.needs_token() && !is_open(request.uri().path()) && !has_token(&request, &admin.access) {
+    if access.needs_token() && !is_open(request.uri().path()) && !has_token(&request, access) {
         return Err(no_token());
     }
     Ok(next.run(request).await)

@@ -81,6 +81,8 @@ struct TotalsView {
     errors_total: u64,
     responses: Classes,
     retries_total: u64,
+    hedges_total: u64,
+    hedges_won_total: u64,
     in_flight: u64,
     connections: u64,
     /// The same, by worker: how evenly they are spread.
@@ -134,6 +136,8 @@ fn totals(admin: &Admin) -> TotalsView {
         errors_total: responses.server_error,
         responses,
         retries_total: totals.retries,
+        hedges_total: totals.hedges,
+        hedges_won_total: totals.hedges_won,
         in_flight: nodes.map(|entry| u64::from(entry.node.in_flight())).sum(),
         connections: listeners().map(|listener| listener.open()).sum(),
         connections_by_worker: ledger.open_by_worker(),

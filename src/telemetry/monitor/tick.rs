@@ -112,6 +112,8 @@ impl<'a> Present<'a> {
             requests_total: codes().map(|(_, count)| count).sum(),
             errors_total: codes().filter(|(code, _)| **code >= 500).map(|(_, count)| count).sum(),
             retries_total: totals.retries,
+            hedges_total: totals.hedges,
+            hedges_won_total: totals.hedges_won,
             bytes_in_total: totals.bytes_in,
             bytes_out_total: totals.bytes_out,
             dropped: dropped(monitor, totals),

@@ -108,15 +108,19 @@ function live(now, silent_ms) {
   if (now === "locked" && !at("change").open) unlock();
 }
 
+let tried = false;
+
 function unlock() {
   const field = element("input", { type: "password", autocomplete: "off", id: "token" });
   const open = (event) => {
     event.preventDefault();
     at("change").close();
+    tried = true;
     socket.unlock(field.value);
   };
   at("change").replaceChildren(element("form", { submit: open }, element("h2", { id: "change_title", text: "This monitor needs a token" }),
     element("p", { class: "effect", text: "It is the one in the file that admin.token_file names. It is kept until this tab is closed." }),
+    element("p", { class: "refusal", role: "alert", hidden: !tried, text: "The balancer did not take that one. Is it the newest, and whole?" }),
     element("label", { class: "amount" }, element("span", { text: "Token" }), field),
     element("div", { class: "bar end" }, element("button", { type: "submit", class: "confirm", text: "Open" }))));
   at("change").showModal();

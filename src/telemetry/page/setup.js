@@ -18,6 +18,7 @@ export function showSetup({ tick, config, process }) {
     ["In, out", `${bytes(tick.totals.bytes_in_per_s)}/s, ${bytes(tick.totals.bytes_out_per_s)}/s`],
     ["Requests", `${exact(tick.totals.requests_total)}, of which ${exact(tick.totals.errors_total)} failed`],
     ["Retries", `${exact(tick.totals.retries_total)}, ${count(tick.totals.retries_per_s)} a second`],
+    ["Hedges", `${exact(tick.totals.hedges_total)}, ${exact(tick.totals.hedges_won_total)} of them answered first`],
     ["Viewers", `${tick.viewers}`],
     ["Not told", dropped(tick.totals.dropped)],
   ]);

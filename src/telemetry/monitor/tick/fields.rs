@@ -39,6 +39,8 @@ pub(super) struct TotalFields {
     pub(super) requests_total: u64,
     pub(super) errors_total: u64,
     pub(super) retries_total: u64,
+    pub(super) hedges_total: u64,
+    pub(super) hedges_won_total: u64,
     pub(super) bytes_in_total: u64,
     pub(super) bytes_out_total: u64,
     pub(super) dropped: Dropped,
