@@ -1,6 +1,6 @@
 //! What the balancer says through its monitor while a run goes on (`--events ws://…`).
 //!
-//! A thread of its own listens, so that nothing of this touches the threads that send. [`journal`] knows what
+//! A thread of its own listens, so that nothing of this touches the threads that send. `journal` knows what
 //! the messages mean.
 
 mod journal;
