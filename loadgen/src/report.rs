@@ -24,6 +24,7 @@ use std::{
 use clap::Args;
 
 use crate::result::{FORMAT, RunResult};
+use crate::run::USAGE;
 
 pub use compare::{CompareArgs, compare};
 pub use live::Live;
@@ -49,9 +50,13 @@ pub struct ReportArgs {
 
 /// Runs `loadgen report`: prints the table and writes the files that are asked for.
 ///
-/// Exit code 0, or 1 when the file cannot be read or a report cannot be written.
+/// Exit code 0, 1 when the file cannot be read or a report cannot be written, or 2 when what is asked for cannot be.
 #[must_use]
 pub fn run(args: &ReportArgs) -> ExitCode {
+    if let Err(error) = args.outputs.check() {
+        eprintln!("loadgen report: {error}\nTry `loadgen report --help`.");
+        return ExitCode::from(USAGE);
+    }
     match report(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,7 +67,6 @@ pub fn run(args: &ReportArgs) -> ExitCode {
 }
 
 fn report(args: &ReportArgs) -> Result<(), String> {
-    args.outputs.check()?;
     let result = read(&args.file)?;
     if !args.quiet {
         print(&result).map_err(|error| format!("cannot print: {error}"))?;

@@ -19,7 +19,7 @@ use crate::schedule::Load;
 use crate::signals;
 
 /// Usage.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// A condition of `--slo` or `--find-max` was broken.
 const BROKEN_PROMISE: u8 = 99;
 /// A rate counts as reached when this share of it was answered.

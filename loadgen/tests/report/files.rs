@@ -35,16 +35,39 @@ fn every_file_is_written_and_json_gives_the_same_table_again() {
     }
 }
 
+/// As where a run is asked for them: the command is wrong, and nothing was done.
+#[test]
+fn reports_that_cannot_be_are_refused_by_name() {
+    let source = sample::saved("unwritable.json", &sample::open());
+    for (asked, said) in [
+        (["--hgrm", "/nowhere/x.hgrm"], "--hgrm /nowhere/x.hgrm: there is no folder /nowhere"),
+        (["-o", "nothing"], "--output nothing: the end of the name says what"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .args(["report", "--quiet"])
+            .args(asked)
+            .arg(&source)
+            .output()
+            .expect("it runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(said), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_written_is_named() {
-    let source = sample::saved("unwritable.json", &sample::open());
+    let source = sample::saved("full.json", &sample::open());
+    // A device that is always full.
     let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
-        .args(["report", "--quiet", "--hgrm", "/nowhere/x.hgrm"])
+        .args(["report", "--quiet", "--hgrm", "/dev/full"])
         .arg(&source)
         .output()
         .expect("it runs");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--hgrm /nowhere/x.hgrm"));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--hgrm /dev/full"), "{error}");
 }
 
 /// The same package reads every line of the percentile distribution, and finds its value and count in the log.
