@@ -95,8 +95,8 @@ impl Pace {
         let known = self.before.len() >= HEDGE_SAMPLES_MIN;
         // A period that is over does not change; one that goes on is looked at again when it has half as much more.
         let (found, samples) = self.found;
-        let first = found.is_none() && known;
-        let more = !known && self.now.len() > samples + samples / 2;
+        let first = found.is_none() && (known || self.now.len() >= HEDGE_SAMPLES_MIN);
+        let more = found.is_some() && !known && self.now.len() > samples + samples / 2;
         if first || more {
             let source = if known { &self.before } else { &self.now };
             self.found = (self.quantile(source), self.now.len());
