@@ -46,8 +46,8 @@ pub(crate) struct Connection {
     pub(crate) socket: Socket,
     /// Has it carried one before?
     pub(crate) reused: bool,
-    /// How long opening it took; zero for one from the pool.
-    pub(crate) connect: Duration,
+    /// How long opening it took, in microseconds; zero for one from the pool.
+    pub(crate) connect_us: u64,
 }
 
 impl LocalNode {
@@ -67,7 +67,7 @@ impl LocalNode {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut socket, until }) = idle.pop() {
             if until > now && !socket.has_spoken() {
-                return Some(Connection { socket, reused: true, connect: Duration::ZERO });
+                return Some(Connection { socket, reused: true, connect_us: 0 });
             }
         }
         None
@@ -110,8 +110,7 @@ impl LocalNode {
         });
     }
 
-    pub(crate) fn record_connect(&self, connect: Duration) {
-        let connect_us = u64::try_from(connect.as_micros()).unwrap_or(u64::MAX);
+    pub(crate) fn record_connect(&self, connect_us: u64) {
         self.with_durations(|(_, connects, _)| connects.saturating_record(connect_us.max(1)));
     }
 
@@ -262,7 +261,8 @@ pub(crate) async fn connect(address: &NodeAddress) -> io::Result<Connection> {
         socket.writable().await?;
         socket.take_error()?;
     }
-    Ok(Connection { socket, reused: false, connect: began.elapsed() })
+    let connect_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Ok(Connection { socket, reused: false, connect_us })
 }
 
 /// A non-blocking connect(2): (the socket, whether its outcome has to be waited for).

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, with_browser};
+use crate::browser::{Browser, LIVE, with_browser};
 use crate::scene::Scene;
 
 const FIRST: &str = "tr.node .quick";
@@ -171,7 +171,7 @@ fn a_paused_log_stands_still_and_a_line_becomes_curl() {
 }
 
 async fn look_at_the_log(browser: &Browser) {
-    browser.wait("the page is live", "document.getElementById('live').textContent === 'live'").await;
+    browser.wait("the page is live", LIVE).await;
     browser.run("document.getElementById('log').scrollIntoView()").await;
 }
 

@@ -16,6 +16,9 @@ use url::{ParseError, Url};
 
 use crate::harness::PATIENCE;
 
+/// True in a page that hears the balancer.
+pub(crate) const LIVE: &str = "document.getElementById('live').textContent === 'live'";
+
 /// A page in a browser.
 pub(crate) struct Browser {
     client: Client,

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::browser::{Browser, with_browser};
+use crate::browser::{Browser, LIVE, with_browser};
 use crate::scene::Scene;
 
 /// Waits for this text of an element.
@@ -26,7 +26,7 @@ fn the_token_is_asked_for_and_a_wrong_one_is_not_taken() {
         browser.keys("#token", "not-the-token-at-all\u{e007}").await;
         says(&browser, "#change .refusal:not([hidden])", "did not take that one").await;
         browser.keys("#token", &format!("{token}\u{e007}")).await;
-        browser.wait("it is let in", "document.getElementById('live').textContent === 'live'").await;
+        browser.wait("it is let in", LIVE).await;
         browser.wait("nodes", "document.querySelector('tr.node .quick')").await;
         // Writes carry it too.
         browser.click("tr.node .quick").await;
@@ -44,7 +44,7 @@ fn a_reload_says_what_changed_or_what_is_wrong() {
     with_browser("operating::a_reload_says_what_changed_or_what_is_wrong", |browser| async {
         let scene = Scene::start();
         let browser = browser.open(&scene.url()).await;
-        browser.wait("the page is live", "document.getElementById('live').textContent === 'live'").await;
+        browser.wait("the page is live", LIVE).await;
         let good = fs::read_to_string(&scene.balancer.file).unwrap();
         fs::write(
             &scene.balancer.file,
@@ -85,7 +85,7 @@ fn a_node_is_taken_down_and_another_removed() {
             .await;
         browser.click("#confirm").await;
         browser.wait("it is down", "document.querySelector('tr.node').classList.contains('down')").await;
-        says(&browser, "tr.node .why", "taken down").await;
+        says(&browser, "tr.node .why", "Taken down by an operator").await;
         assert_eq!(scene.nodes()[0]["state"], "down");
 
         browser.click("tr.node .more").await;

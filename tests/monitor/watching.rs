@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, with_browser};
+use crate::browser::{Browser, LIVE, with_browser};
 use crate::relay::Relay;
 use crate::scene::Scene;
 
-const LIVE: &str = "document.getElementById('live').textContent === 'live'";
 /// The requests since the start, as the page says them.
 const REQUESTS: &str = "Number([...document.querySelectorAll('#facts dt')].find((dt) => dt.textContent === 'Requests')?.nextSibling.textContent.split(' ')[0].replaceAll(',', ''))";
 

@@ -105,7 +105,7 @@ impl Session {
             exchange.node = Some(Rc::clone(&node));
             let (trouble, refused) = match self.open(&node, course.wants_fresh(), &timeouts).await {
                 Ok(mut connection) => {
-                    exchange.connect_us = u64::try_from(connection.connect.as_micros()).unwrap_or(u64::MAX);
+                    exchange.connect_us = connection.connect_us;
                     course.connected();
                     if exchange.retries == 0 {
                         hedge = Hedge::arm(backend, &job, &mut exchange);
@@ -212,7 +212,7 @@ impl Session {
         })
         .await;
         let mut connection = opened?;
-        node.record_connect(connection.connect);
+        node.record_connect(connection.connect_us);
         node.start_read(&mut connection.socket);
         Ok(connection)
     }

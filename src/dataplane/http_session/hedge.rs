@@ -145,7 +145,7 @@ impl Second {
     fn opened(&mut self, opened: io::Result<Connection>, request: Buf) {
         self.link = match opened {
             Ok(mut connection) => {
-                self.node.record_connect(connection.connect);
+                self.node.record_connect(connection.connect_us);
                 self.node.start_read(&mut connection.socket);
                 connection.socket.start_write(request);
                 Link::Open(connection)
@@ -254,7 +254,7 @@ impl Session {
         attempt.at = at;
         exchange.hedged = Hedged::Won;
         exchange.node = Some(node);
-        exchange.connect_us = u64::try_from(connection.connect.as_micros()).unwrap_or(u64::MAX);
+        exchange.connect_us = connection.connect_us;
         exchange.asked_us = asked_us;
         (job.tie, job.broken) = (tie, false);
     }

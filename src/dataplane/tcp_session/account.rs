@@ -64,12 +64,12 @@ impl Account {
 
     /// A node has taken the connection. How long that took is what latency strategies go by: when its first byte comes
     /// may be the client's doing.
-    pub(super) fn connected(&mut self, node: &LocalNode, took: Duration) {
+    pub(super) fn connected(&mut self, node: &LocalNode, connect_us: u64) {
         self.served = true;
-        self.connect_us = micros(took);
+        self.connect_us = connect_us;
         if node.measured.get() {
             let now_us = clock::micros(self.began).saturating_add(self.elapsed_us());
-            node.node.sample(Sample::Answered(self.connect_us), now_us);
+            node.node.sample(Sample::Answered(connect_us), now_us);
         }
     }
 

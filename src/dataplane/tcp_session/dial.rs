@@ -35,13 +35,13 @@ impl Session {
             let node = Rc::clone(in_flight.node());
             self.account.node = Some(Rc::clone(&node));
             match self.open(&node, timeout).await {
-                Ok(Connection { mut socket, connect, .. }) => {
+                Ok(Connection { mut socket, connect_us, .. }) => {
                     if let Some(version) = backend.proxy_header() {
                         self.announce(version, &mut socket);
                     }
-                    node.record_connect(connect);
+                    node.record_connect(connect_us);
                     attempts.connected();
-                    self.account.connected(&node, connect);
+                    self.account.connected(&node, connect_us);
                     in_flight.responded(200);
                     return Ok(Link { socket, in_flight });
                 }
