@@ -5,7 +5,7 @@
 #   scripts/test.sh --quick     format, lints, unit tests, floors: before a commit
 #   scripts/test.sh --long      the whole matrices too (PLIMSOLL_LONG=1): hours rather than minutes
 #   scripts/test.sh --fuzz      each fuzz target for a minute too (--fuzz=SECONDS for another time)
-#   scripts/test.sh --only X    one step: format, lint, deny, test, browser, docker, allocations, docs, fuzz (may be repeated)
+#   scripts/test.sh --only X    one step: format, lint, deny, test, browser, docker, docs, fuzz (may be repeated)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/needs.sh
@@ -15,7 +15,7 @@ source scripts/docker.sh
 readonly STEP_SECONDS_MAX=2400
 fuzz_seconds=60
 passed=0 failed=0 skipped=0
-steps=(format lint deny test browser docker allocations docs)
+steps=(format lint deny test browser docker docs)
 chosen=()
 failures=()
 logs=$(mktemp -d "${TMPDIR:-/tmp}/plimsoll-test.XXXXXX")
@@ -74,9 +74,8 @@ step_deny() {
     fi
 }
 
-# What it skips here is a step of its own.
 step_test() {
-    cargo test --locked --workspace --no-fail-fast -- --skip a_request_allocates_nothing
+    cargo test --locked --workspace --no-fail-fast
 }
 
 # Each test has a browser of its own: two at a time are enough for two cores. Where chromium is missing and cannot be installed,
@@ -99,11 +98,6 @@ step_docker() {
     cargo test --locked --test fleet || return
     left=$(docker ps --all --quiet --filter label=plimsoll.backend)
     [[ -z $left ]] || { echo "containers are left: $left"; return 1; }
-}
-
-# A library with another allocator is another library: it is built for this one test.
-step_allocations() {
-    cargo test --locked --features count-allocations --test allocations
 }
 
 step_quick() {

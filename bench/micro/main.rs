@@ -7,6 +7,10 @@ mod pick;
 mod route;
 mod steps;
 
+/// As in the program: some steps allocate.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Each step of an ordinary request.
 fn steps(criterion: &mut Criterion) {
     for (name, mut step) in steps::all() {

@@ -12,9 +12,10 @@ use plimsoll::dataplane::driver::Wanted;
 use plimsoll::dataplane::worker::{self, Assignment, Loads};
 use plimsoll::shared::log_channel::{LogReceiver, log_channel};
 use plimsoll::shared::mailbox::{Command, Mailbox, mailbox};
-use plimsoll::shared::memory::counting::{allocations, count_this_thread};
 use plimsoll::shared::report::Report;
 use plimsoll::shared::snapshot::Published;
+
+use crate::counting::{allocations, count_this_thread};
 
 /// Requests that are measured, behind as many that warm the pools up.
 const REQUESTS: u64 = 5_000;

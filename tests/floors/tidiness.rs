@@ -19,6 +19,7 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
     ("src/dataplane/datagrams/ancillary.rs", "control messages lie in memory as C has them"),
     ("src/shared/child.rs", "`pre_exec` is unsafe: it runs between fork and exec"),
     ("src/shared/memory.rs", "mimalloc's call that gives memory back is a C function without a wrapper"),
+    ("tests/allocations/counting.rs", "an allocator is unsafe to write; this one counts and hands on"),
     ("loadgen/src/node/socket.rs", "monoio gives the descriptor as a number, rustix wants a borrowed one"),
 ];
 

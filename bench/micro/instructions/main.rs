@@ -12,6 +12,10 @@ mod steps;
 use std::env;
 use std::process::{Command, ExitCode};
 
+/// As in the program: some steps allocate.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TIMES: u64 = 1000;
 
 /// The variable that makes a child of this program take a step, and says how often.
