@@ -112,7 +112,8 @@ site_cases! { on;
             let requests = outcomes.len() + 200;
             assert_eq!(rig.total("requests_total"), requests as u64);
             let hedges = rig.total("hedges_total");
-            assert_eq!(sent, requests + hedges as usize);
+            // A second request that is let go while it is on its way may never be read.
+            assert!((requests..=requests + hedges as usize).contains(&sent), "{sent} of {requests} and {hedges}");
             assert!(hedges <= 3 + requests as u64 / 5, "{hedges} of {requests}");
             assert_eq!(rig.metric("plimsoll_hedges_won_total", &[]), rig.total("hedges_won_total") as f64);
             (p99(&outcomes), hedges, rig.total("hedges_won_total"))
