@@ -5,7 +5,7 @@
 #   scripts/bench.sh balance [flags]   its strategies, health and limits beside theirs
 #   scripts/bench.sh l4 [flags]        its TCP and UDP beside HAProxy's and nginx's
 #   scripts/bench.sh fleet [flags]     containers started, stopped and killed under load, on a real Docker engine
-#   scripts/bench.sh loadgen [flags]   loadgen beside wrk and oha
+#   scripts/bench.sh loadgen [flags]   loadgen beside wrk, oha and hey
 #   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

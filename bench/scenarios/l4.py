@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
+from conditions import remarks
 from layer4.figures import outcomes
 from layer4.loads import LOADS, Idle
 from layer4.stage import COMMANDS, Direct, Proxy, Stage
@@ -17,8 +18,6 @@ from records import ROOT, add_flags, facts, keep, raise_fd_limit, recall, said
 from summary import table
 
 PROXIES = ["direct", *COMMANDS]
-# Above this share of the machine, what ran beside makes the numbers good for debugging alone.
-OTHERS_SHARE_MAX = 0.03
 
 
 def main():
@@ -109,9 +108,8 @@ def load_table(load, samples):
         rows.append([name, *cells])
     head = ["program", *(title for title, _, _ in load.columns), *(["its core"] if "proxy_core_share" in samples[0] else [])]
     lines = table(head, rows)
-    others = max(sample.get("others_share", 0) for sample in samples)
-    if others > OTHERS_SHARE_MAX:
-        lines += ["", f"Other programs took up to {others:.0%} of the machine meanwhile: good for debugging alone."]
+    for remark in remarks(samples):
+        lines += ["", remark]
     return lines
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""loadgen beside wrk and oha: throughput, CPU a request, and whether its open loop tells the truth.
+"""loadgen beside wrk, oha and hey: throughput, CPU a request, and whether its open loop tells the truth.
 
 Each round measures every tool once, one after another, against the same bare responder; a ratio is that of
 one round, and the figure is the median of the rounds, so that a noisy minute costs one round only. `--only`
@@ -22,8 +22,8 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
+from conditions import remarks
 from process_tree import ProcessTree, machine_busy_ns
-from summary import OTHERS_SHARE_MAX
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADGEN = ROOT / "target/release/loadgen"
@@ -32,6 +32,7 @@ FOLDER = ROOT / "bench/results" / f"{date.today()}-loadgen"
 TARGETS = [
     ("throughput over wrk", "at least", 0.95),
     ("throughput over oha", "at least", 1.5),
+    ("throughput over hey", "at least", 1.5),
     ("CPU a request over wrk", "at most", 1.0),
     ("open loop: p99 over the node's own", "within 5% of", 1.0),
     ("open loop: send lag p99, us", "at most", 100.0),
@@ -53,7 +54,8 @@ def main():
 
 
 def closed_loops(flags):
-    tools = ["wrk", "loadgen"] + (["oha"] if shutil.which("oha") and not flags.no_oha else [])
+    unwanted = {"oha"} if flags.no_oha else set()
+    tools = ["wrk", "loadgen"] + [tool for tool in ["oha", "hey"] if shutil.which(tool) and tool not in unwanted]
     rounds = []
     with Node(flags.node_core, []) as node:
         for number in range(flags.rounds):
@@ -131,6 +133,7 @@ def closed(tool, node, flags):
         "wrk": ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url],
         "loadgen": [LOADGEN, url, "-t1", f"-c{connections}", f"-d{seconds}s", "--quiet", "--json", "-"],
         "oha": ["oha", "--no-tui", "-c", connections, "-z", f"{seconds}s", "--output-format", "json", url],
+        "hey": ["hey", "-cpus", "1", "-c", connections, "-z", f"{seconds}s", url],
     }[tool]
     before = cpu_of_children()
     done = subprocess.run(["taskset", "-c", str(flags.client_core), *command], capture_output=True, text=True)
@@ -145,6 +148,9 @@ def closed(tool, node, flags):
 def read_answers(tool, text):
     if tool == "wrk":
         return int(re.search(r"(\d+) requests in", text)[1]), float(re.search(r"Requests/sec:\s*([\d.]+)", text)[1])
+    if tool == "hey":
+        answers = sum(int(count) for count in re.findall(r"\[\d+\]\s+(\d+) responses", text))
+        return answers, float(re.search(r"Requests/sec:\s*([\d.]+)", text)[1])
     result = json.loads(text)
     if tool == "loadgen":
         answers = result["totals"]["completed"]
@@ -203,6 +209,7 @@ def work_out(rounds, truths):
     return {
         "throughput over wrk": ratio("rate", "wrk"),
         "throughput over oha": ratio("rate", "oha"),
+        "throughput over hey": ratio("rate", "hey"),
         "CPU a request over wrk": ratio("cpu_us", "wrk"),
         "open loop: p99 over the node's own": median(t["reported_p99_us"] / t["node_p99_us"] for t in truths),
         "open loop: send lag p99, us": median(t["lag_p99_us"] for t in truths),
@@ -242,9 +249,8 @@ def render(figures, rounds, truths, commands):
     if any(one["bottleneck"] for one in truths):
         lines += ["", "The generator said of itself that it was the bottleneck in an open loop."]
     measured = [one for entry in rounds for one in entry.values()] + truths
-    busiest = max(one.get("others_share", 0) for one in measured)
-    if busiest > OTHERS_SHARE_MAX:
-        lines += ["", f"Other programs took up to {busiest:.0%} of the machine meanwhile: good for debugging alone."]
+    for remark in remarks(measured):
+        lines += ["", remark]
     return "\n".join(lines) + "\n"
 
 

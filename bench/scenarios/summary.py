@@ -2,10 +2,8 @@
 
 from statistics import median
 
+from conditions import remarks
 from figures import MIB, outcomes
-
-# Above this share of the machine, what ran beside the rig makes the numbers good for debugging alone.
-OTHERS_SHARE_MAX = 0.03
 
 LOAD_COLUMNS = [
     ("CPU us/request", "cpu_us_per_request", "{:.1f}"),
@@ -66,10 +64,7 @@ def figure_table(results):
 
 def warnings(results):
     samples = [sample for samples in results.values() for sample in samples]
-    lines = []
-    busy = max((sample.get("others_share", 0) for sample in samples), default=0)
-    if busy > OTHERS_SHARE_MAX:
-        lines.append(f"Other programs took up to {busy:.0%} of the machine meanwhile: good for debugging alone.")
+    lines = remarks(samples)
     lazy = {s["proxy"] for s in samples if s.get("proxy_core_share", 1) < 0.95}
     if lazy:
         lines.append(
