@@ -4,9 +4,11 @@ pub mod autoscaler;
 pub mod dns;
 pub mod docker;
 pub mod fleet;
+pub mod no_engine;
 pub mod process_fleet;
 pub mod registry;
 pub mod reload;
 
+mod left_out;
 mod names;
 mod probe;

@@ -166,6 +166,7 @@ async fn live(
             signals: Arc::new(fleets::Measured::new(collector_for_fleets, meeting.published.clone())),
             in_force: newest.clone(),
             alarm: registry.alarm(),
+            roster: registry.roster(),
             dry_run: manner.dry_run,
         },
     );

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod rate_table;
 pub mod reload;
 pub mod report;
+pub mod roster;
 pub mod route_gate;
 pub mod run_state;
 pub mod scaling;

@@ -9,7 +9,18 @@ use super::table::Table;
 
 /// Lists the nodes of a running balancer. Exit codes: 0, or 1 where nobody answers.
 pub fn run(access: &Access) -> ExitCode {
-    finish(access, access.get("/api/v1/nodes"), |nodes| table(nodes).to_string())
+    let troubles = access.get("/api/v1/backends").map(|backends| troubles(&backends)).unwrap_or_default();
+    finish(access, access.get("/api/v1/nodes"), |nodes| format!("{}{troubles}", table(nodes)))
+}
+
+/// A line for each backend whose fleet is not as it should be.
+fn troubles(backends: &Value) -> String {
+    let line = |backend: &Value| {
+        let trouble = clean(backend["trouble"].as_str()?);
+        Some(format!("{}: {trouble}\n", clean(backend["name"].as_str().unwrap_or("-"))))
+    };
+    let lines: String = backends.as_array().into_iter().flatten().filter_map(line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 fn table(nodes: &Value) -> Table {
@@ -65,6 +76,16 @@ pub(super) fn find(access: &Access, name: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_fleet_is_said_below() {
+        let backends = serde_json::json!([
+            { "name": "api", "trouble": "the last start failed: ended with exit code 3" },
+            { "name": "web", "trouble": null },
+        ]);
+        assert_eq!(troubles(&backends), "\napi: the last start failed: ended with exit code 3\n");
+        assert_eq!(troubles(&serde_json::json!([{ "name": "web" }])), "");
+    }
 
     #[test]
     fn a_hostile_reason_stays_on_its_line() {

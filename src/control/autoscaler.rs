@@ -21,12 +21,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, News};
 use super::fleet::{Change, EngineFault, Fleet, Unit};
+use super::left_out::LeftOut;
 use super::reload::InForce;
 use crate::config::settings::FleetSettings;
 use crate::logic::limits::{CHANGES_WAITING_MAX, SCALE_TICK};
 use crate::shared::event::{Event, EventSender, Kind, Level};
 use crate::shared::node::{NodeAddress, Origin};
 use crate::shared::order::{Fault, Order, Outcome, Refused, Wish};
+use crate::shared::roster::Roster;
 use crate::shared::snapshot::Published;
 
 /// Looks at the nodes' counters in one [`SCALE_TICK`]: the load of a moment is the mean of these.
@@ -44,6 +46,8 @@ pub struct FleetState {
     pub nodes: Vec<FleetNode>,
     /// What is decided of it; `None` until something was.
     pub standing: Option<Standing>,
+    /// Why it is not as it should be, and what comes next.
+    pub trouble: Option<Arc<str>>,
 }
 
 /// What is decided of a fleet.
@@ -68,8 +72,8 @@ pub struct FleetNode {
     pub origin: Origin,
     /// Its weight.
     pub weight: u32,
-    /// Its container or process.
-    pub unit: Arc<str>,
+    /// Its container or process, once there is one.
+    pub unit: Option<Arc<str>>,
     /// What is asked of it.
     pub call: Call,
     /// Why.
@@ -79,10 +83,14 @@ pub struct FleetNode {
 /// What is asked of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
+    /// Its engine makes it: it has no address yet.
+    Starting,
     /// It runs, and does not listen yet: no requests.
     Warming,
     /// It listens: requests, as soon as its probes pass.
     Serving,
+    /// It runs, and somebody else says that it should get no new ones.
+    Unfit,
     /// No new requests; those in flight finish.
     Draining,
 }
@@ -103,6 +111,8 @@ pub struct Wiring {
     pub in_force: watch::Receiver<InForce>,
     /// Rung where a request comes to a backend that sleeps.
     pub alarm: Arc<Notify>,
+    /// Where nodes are found, be their backend there or not.
+    pub roster: Roster,
     /// Decide and tell, and do nothing.
     pub dry_run: bool,
 }
@@ -125,6 +135,8 @@ pub struct Autoscaler {
     news: mpsc::Receiver<News>,
     hand_in: mpsc::Sender<News>,
     began: Instant,
+    /// Containers that joined nothing.
+    left_out: LeftOut,
 }
 
 impl Autoscaler {
@@ -132,8 +144,16 @@ impl Autoscaler {
     pub fn new(engine: EngineOf, wiring: Wiring) -> Self {
         let (hand_in, news) = mpsc::channel(CHANGES_WAITING_MAX);
         let began = Instant::now();
-        let mut autoscaler =
-            Self { groups: Vec::new(), engines: Vec::new(), engine, wiring, news, hand_in, began };
+        let mut autoscaler = Self {
+            groups: Vec::new(),
+            engines: Vec::new(),
+            engine,
+            wiring,
+            news,
+            hand_in,
+            began,
+            left_out: LeftOut::default(),
+        };
         autoscaler.go_by_settings();
         autoscaler
     }
@@ -152,7 +172,7 @@ impl Autoscaler {
         };
         for group in &mut self.groups {
             match named(group) {
-                Some(backend) => group.reconfigure(backend, now),
+                Some(backend) => group.reconfigure(backend, &self.wiring, now),
                 None => group.leave(&self.wiring, now),
             }
         }
@@ -239,9 +259,12 @@ impl Autoscaler {
                 self.look_at(engine);
             }
             Change::Down(error) => {
-                let hung = self.groups.iter_mut().filter(|group| group.engine_index == engine);
-                hung.filter(|_| error.fault == EngineFault::Slow)
-                    .for_each(|group| group.engine_hangs(&error, &self.wiring, now));
+                for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
+                    group.engine_trouble = Some(error.to_string());
+                    if error.fault == EngineFault::Slow {
+                        group.engine_hangs(&error, &self.wiring, now);
+                    }
+                }
                 let text = format!("{error}; nodes that run go on");
                 self.tell_engine(engine, Level::Error, text);
             }
@@ -250,6 +273,9 @@ impl Autoscaler {
             }
             Change::Unit(unit, happening) => {
                 self.groups.iter_mut().for_each(|group| group.happened(&unit, &happening, &self.wiring, now));
+            }
+            Change::Unfit(unit, why) => {
+                self.groups.iter_mut().for_each(|group| group.is_unfit(&unit, Some(why), &self.wiring, now));
             }
         }
     }
@@ -287,6 +313,7 @@ impl Autoscaler {
         for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
             group.reconcile(&units, asked, &self.wiring, now);
         }
+        self.left_out.keep(engine, &units);
         for unit in units {
             if self.groups.iter().any(|group| group.name == unit.backend && group.engine_index == engine) {
                 continue;
@@ -294,10 +321,15 @@ impl Autoscaler {
             if unit.ours && !self.wiring.dry_run {
                 self.end_orphan(engine, &unit);
             } else if !unit.ours {
-                let text =
-                    format!("{} is left out: there is no backend `{}` with a fleet", unit.id, unit.backend);
-                self.tell_engine(engine, Level::Warning, text);
+                self.tell_left_out(engine, &unit);
             }
+        }
+    }
+
+    fn tell_left_out(&mut self, engine: usize, unit: &Unit) {
+        let settings = Arc::clone(&self.wiring.in_force.borrow().settings);
+        if let Some(text) = self.left_out.tell(engine, unit, &settings) {
+            self.tell_engine(engine, Level::Warning, text);
         }
     }
 
@@ -327,7 +359,11 @@ impl Autoscaler {
                 let group = self.groups.iter_mut().find(|group| *group.name == **backend);
                 group.ok_or_else(|| no_fleet(backend))?.add_node(wiring, now)
             }
-            Wish::Roll { backend } => self.group(backend)?.roll(now),
+            Wish::Roll { backend } => {
+                let wiring = &self.wiring;
+                let group = self.groups.iter_mut().find(|group| *group.name == **backend);
+                group.ok_or_else(|| no_fleet(backend))?.roll(wiring, now)
+            }
             Wish::RemoveNode { node } => {
                 let wiring = &self.wiring;
                 let found = self.groups.iter_mut().find_map(|group| group.remove_node(node, wiring, now));
@@ -359,6 +395,7 @@ impl Autoscaler {
         for group in &self.groups {
             let fleet = table.entry(Arc::clone(&group.name)).or_default();
             fleet.nodes.extend(group.published());
+            fleet.trouble = group.trouble();
             if !group.leaves {
                 fleet.standing = Some(group.standing(self.wiring.dry_run, now));
             }

@@ -7,12 +7,14 @@ mod container;
 mod endpoint;
 mod events;
 mod fault;
+mod fitness;
 mod labels;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bollard::models::{ContainerStatsResponse, ImageInspect};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder,
@@ -21,8 +23,11 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-pub use self::endpoint::{Endpoint, candidates};
-use super::fleet::{Call, Change, EngineError, EngineFault, Fleet, StartOrder, Stats, Steps, Unit, UnitId};
+pub use self::endpoint::{Endpoint, choose};
+use self::fitness::Fitness;
+use super::fleet::{
+    Call, Change, EngineError, EngineFault, Fleet, StartOrder, Stats, Steps, Unfit, Unit, UnitId,
+};
 use crate::config::settings::{DockerSettings, FleetSettings, Pull};
 use crate::logic::limits::{
     CHANGES_WAITING_MAX, ENGINE_TIMEOUT, NODE_LOG_LINE_BYTES_MAX, NODE_LOG_LINES_MAX, PULL_STALL_TIMEOUT,
@@ -44,13 +49,27 @@ struct Shared {
     client: Mutex<Option<Docker>>,
     /// Bad labels that were told already.
     told: Mutex<HashMap<String, String>>,
+    fitness: Fitness,
+    /// What containers may use at most, in cores; `None` where nobody limits them. Asked for once,
+    /// and after a change.
+    limits: Mutex<HashMap<UnitId, Option<f64>>>,
+    /// The cores of the engine's machine; forgotten with the client.
+    cores: Mutex<Option<f64>>,
 }
 
 impl DockerFleet {
     /// The engine there. Nothing is asked of it yet.
     pub fn new(endpoint: Endpoint, owner: Arc<str>, events: EventSender) -> Self {
-        let shared = Shared { endpoint, owner, events, client: Mutex::default(), told: Mutex::default() };
-        Self(Arc::new(shared))
+        Self(Arc::new(Shared {
+            endpoint,
+            owner,
+            events,
+            client: Mutex::default(),
+            told: Mutex::default(),
+            fitness: Fitness::default(),
+            limits: Mutex::default(),
+            cores: Mutex::default(),
+        }))
     }
 
     /// A client that speaks the engine's version.
@@ -75,6 +94,16 @@ impl DockerFleet {
 
     fn forget_client(&self) {
         *lock(&self.0.client) = None;
+        *lock(&self.0.cores) = None;
+    }
+
+    fn forget_container(&self, id: &str) {
+        self.0.fitness.forget(id);
+        self.forget_limit(id);
+    }
+
+    fn forget_limit(&self, id: &str) {
+        lock(&self.0.limits).remove(&UnitId(id.into()));
     }
 
     fn trouble(&self, error: &bollard::errors::Error) -> EngineError {
@@ -84,14 +113,20 @@ impl DockerFleet {
     async fn units(&self) -> Result<Vec<Unit>, EngineError> {
         let client = self.client().await?;
         let own = format!("{}={}", labels::OWNER, self.0.owner);
-        let mut units = Vec::new();
+        let (mut units, mut known) = (Vec::new(), HashSet::new());
         for (label, all) in [(own, true), (format!("{}=true", labels::ENABLE), false)] {
             let filters = HashMap::from([("label", vec![label])]);
             let options = ListContainersOptionsBuilder::new().all(all).filters(&filters).build();
+            let asked = Instant::now();
             let found = client.list_containers(Some(options)).await.map_err(|error| self.trouble(&error))?;
             for container in found {
                 match container::unit(&container, &self.0.owner) {
-                    Ok(Some(unit)) => units.push(unit),
+                    // One of ours whose image asks to join stands in both lists.
+                    Ok(Some(unit)) if known.insert(unit.id.clone()) => {
+                        self.0.fitness.see(&container, asked);
+                        units.push(unit);
+                    }
+                    Ok(Some(_)) => {}
                     Ok(None) => {}
                     Err(why) => self.tell_bad_labels(container.id.unwrap_or_default(), why),
                 }
@@ -117,20 +152,30 @@ impl DockerFleet {
         let FleetSettings::Docker(settings) = &*order.settings else {
             return Err(EngineError::new(
                 EngineFault::Refused,
-                "this backend has no image",
-                "give it `docker`",
+                "the configuration gives this backend no image",
+                "give it `docker_image`, or `docker: { image: ... }`",
             ));
         };
         let client = self.client().await?;
-        self.provide_image(&client, settings, steps).await?;
-        let image = client.inspect_image(&settings.image).await.map_err(|error| self.trouble(&error))?;
+        let image = self.image(&client, order, settings, steps).await?;
         let port = container::port(settings, &image)?;
-        let options = CreateContainerOptionsBuilder::new().name(&self.container_name(order)).build();
-        let body = container::body(order, settings, port, &self.0.owner);
+        let name = container::name(&order.backend, &self.0.owner, &container::ticket(order));
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        let mut body = container::body(order, settings, port, &self.0.owner);
+        if let Some(pinned) = order.image.as_deref().filter(|id| image.id.as_deref() == Some(*id)) {
+            // By its name, where that means it still: it is what people see in a list.
+            let named = client.inspect_image(&settings.image).await;
+            if named.is_ok_and(|named| named.id.as_deref() != Some(pinned)) {
+                body.image = Some(pinned.to_owned());
+            }
+        }
         let made =
             client.create_container(Some(options), body).await.map_err(|error| self.trouble(&error))?;
         steps.tell(Happening::Created);
         let mut started = self.run(&client, order, settings, &made.id, port).await;
+        if let Ok(unit) = &mut started {
+            unit.image = image.id.map(Into::into);
+        }
         if let Err(error) = &mut started {
             // What could not be started is of no use to anybody, but for what it said.
             let lines = self.last_lines(&UnitId(made.id.as_str().into())).await.unwrap_or_default();
@@ -154,6 +199,7 @@ impl DockerFleet {
         client.start_container(id, None).await.map_err(|error| self.trouble(&error))?;
         let seen = client.inspect_container(id, None).await.map_err(|error| self.trouble(&error))?;
         let address = container::address(settings, &seen, port)?;
+        lock(&self.0.limits).insert(UnitId(id.into()), container::cores_limit(&seen));
         Ok(Unit {
             id: UnitId(id.into()),
             backend: Arc::clone(&order.backend),
@@ -162,16 +208,35 @@ impl DockerFleet {
             running: true,
             ours: true,
             weight: 1,
+            image: None,
         })
     }
 
-    fn container_name(&self, order: &StartOrder) -> String {
-        format!(
-            "plimsoll-{}-{}-{:x}",
-            order.backend,
-            self.0.owner.get(..8).unwrap_or(&self.0.owner),
-            order.ticket
-        )
+    /// The image that a container is to be made of: that of the others of its version, as long as the engine has it.
+    async fn image(
+        &self,
+        client: &Docker,
+        order: &StartOrder,
+        settings: &DockerSettings,
+        steps: &Steps,
+    ) -> Result<ImageInspect, EngineError> {
+        if let Some(id) = &order.image {
+            match client.inspect_image(id).await {
+                Ok(image) => return Ok(image),
+                Err(error) if fault::is_missing(&error) => {
+                    let text = format!(
+                        "the image that the other nodes of {} were made of ({id}) is not there any more: what `{}` names now is \
+                         taken",
+                        order.backend, settings.image
+                    );
+                    let event = Event::now(Kind::Fleet, Level::Warning, text);
+                    self.0.events.send(event.backend(&order.backend));
+                }
+                Err(error) => return Err(self.trouble(&error)),
+            }
+        }
+        self.provide_image(client, settings, steps).await?;
+        client.inspect_image(&settings.image).await.map_err(|error| self.trouble(&error))
     }
 
     async fn provide_image(
@@ -224,7 +289,7 @@ impl DockerFleet {
     async fn stop_container(&self, unit: &UnitId, grace: Duration) -> Result<(), EngineError> {
         // The engine answers when the container has ended.
         let client = self.client().await?.with_timeout(ENGINE_TIMEOUT + grace);
-        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let seconds = container::grace_seconds(grace);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let stopped = client.stop_container(&unit.0, Some(options)).await;
         self.unless(stopped, |error| fault::is_missing(error) || fault::is_status(error, 304))
@@ -233,6 +298,7 @@ impl DockerFleet {
     async fn remove_container(&self, unit: &UnitId) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let removed = self.client().await?.remove_container(&unit.0, Some(options)).await;
+        self.forget_container(&unit.0);
         // 409: somebody removes it already.
         self.unless(removed, |error| fault::is_missing(error) || fault::is_status(error, 409))
     }
@@ -270,13 +336,44 @@ impl DockerFleet {
         let client = self.client().await?;
         let mut stream = std::pin::pin!(client.stats(&unit.0, Some(options)));
         match tokio::time::timeout(ENGINE_TIMEOUT, stream.next()).await {
-            Ok(Some(Ok(stats))) => Ok(container::stats(&stats)),
-            Ok(Some(Err(error))) => Err(self.trouble(&error)),
-            Ok(None) => {
-                Err(EngineError::new(EngineFault::NoSuchUnit, format!("no figures of {unit}"), "none"))
+            Ok(Some(Ok(stats))) => {
+                let cores = match self.limit(&client, unit).await? {
+                    Some(limit) => limit,
+                    None => self.cores(&client, &stats).await?,
+                };
+                Ok(container::stats(&stats, cores))
             }
+            Ok(Some(Err(error))) => Err(self.trouble(&error)),
+            Ok(None) => Err(EngineError::new(
+                EngineFault::NoSuchUnit,
+                format!("the engine has no figures of container {unit}"),
+                "it may have ended: see `docker stats`",
+            )),
             Err(_) => Err(fault::slow(&self.0.endpoint)),
         }
+    }
+
+    /// What a container may use at most, in cores. It is asked for again after `docker update`.
+    async fn limit(&self, client: &Docker, unit: &UnitId) -> Result<Option<f64>, EngineError> {
+        if let Some(limit) = lock(&self.0.limits).get(unit).copied() {
+            return Ok(limit);
+        }
+        let seen = client.inspect_container(&unit.0, None).await.map_err(|error| self.trouble(&error))?;
+        let limit = container::cores_limit(&seen);
+        lock(&self.0.limits).insert(unit.clone(), limit);
+        Ok(limit)
+    }
+
+    /// The cores of the engine's machine, which need not be the balancer's.
+    async fn cores(&self, client: &Docker, stats: &ContainerStatsResponse) -> Result<f64, EngineError> {
+        if let Some(cores) = container::engine_cores(stats).or(*lock(&self.0.cores)) {
+            return Ok(cores);
+        }
+        let info = client.info().await.map_err(|error| self.trouble(&error))?;
+        let cores = info.ncpu.filter(|cores| *cores > 0).map(|cores| cores as f64);
+        let cores = cores.ok_or_else(|| fault::no_cores(&self.0.endpoint))?;
+        *lock(&self.0.cores) = Some(cores);
+        Ok(cores)
     }
 }
 
@@ -311,6 +408,10 @@ impl Fleet for DockerFleet {
 
     fn stats<'a>(&'a self, unit: &'a UnitId) -> Call<'a, Stats> {
         Box::pin(self.usage(unit))
+    }
+
+    fn unfit(&self, unit: &UnitId) -> Option<Unfit> {
+        self.0.fitness.of(unit)
     }
 
     fn watch(&self) -> mpsc::Receiver<Change> {

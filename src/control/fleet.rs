@@ -53,6 +53,12 @@ pub trait Fleet: Send + Sync {
     /// What happens from now on. A receiver that is dropped ends the watch.
     fn watch(&self) -> mpsc::Receiver<Change>;
 
+    /// Why a unit that runs should get no new work for now, as far as events and lists have told. Asks nobody.
+    fn unfit(&self, unit: &UnitId) -> Option<Unfit> {
+        let _ = unit;
+        None
+    }
+
     /// For engines that own placement: makes it so many. Others start and stop unit by unit.
     fn resize<'a>(&'a self, order: &'a StartOrder, count: u32) -> Call<'a, ()> {
         let _ = (order, count);
@@ -103,6 +109,8 @@ pub struct Unit {
     pub ours: bool,
     /// Its weight, `1..=WEIGHT_MAX`.
     pub weight: u32,
+    /// The image that it was made of, by what tells it from others of the same name; `None` where there are no images.
+    pub image: Option<Arc<str>>,
 }
 
 /// What is to be started.
@@ -116,6 +124,9 @@ pub struct StartOrder {
     pub fingerprint: Arc<str>,
     /// Tells this start from others, so that what an engine did before its answer was lost can be found.
     pub ticket: u64,
+    /// The image that the others of its version were made of ([`Unit::image`]): its name may mean another one by now. `None`
+    /// for the first of a version.
+    pub image: Option<Arc<str>>,
 }
 
 /// What an engine tells while it starts a unit.
@@ -144,6 +155,9 @@ pub enum Change {
     Step(u64, Happening),
     /// A unit.
     Unit(UnitId, Happening),
+    /// A unit runs on, and should get no new work until it is fit again. Its health check tells that by
+    /// [`Happening::Passed`], the end of a pause by [`Change::Appeared`] and [`Fleet::unfit`].
+    Unfit(UnitId, Unfit),
     /// A unit appeared or asked to join: look at the list.
     Appeared,
     /// The engine answers again after this silence, or events were lost: look at the list.
@@ -152,12 +166,31 @@ pub enum Change {
     Down(EngineError),
 }
 
+/// Why a unit that runs should get no new work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Somebody has frozen it: it answers nothing until somebody wakes it.
+    Paused,
+    /// Its own health check fails.
+    Unhealthy,
+}
+
+impl Unfit {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Paused => "is paused by somebody: `docker unpause` wakes it",
+            Self::Unhealthy => "fails its own health check (HEALTHCHECK): see `docker inspect`",
+        }
+    }
+}
+
 /// What a unit uses.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Stats {
     /// Time on processors since it began.
     pub cpu: Duration,
-    /// Cores that it may use; `None` is all of them.
+    /// Cores that it may use: its limit, else all of its engine's machine. `None` is all of the balancer's.
     pub cores: Option<f64>,
     /// Bytes of memory.
     pub memory_bytes: u64,

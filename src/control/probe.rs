@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::config::settings::HealthSettings;
-use crate::logic::health::{cpu_reading, first_pause, pause};
+use crate::logic::health::{cpu_reading, eager_pauses, first_pause, pause};
 use crate::logic::limits::PROBE_BYTES_MAX;
 use crate::logic::proxy_protocol::{self, Version};
 use crate::shared::node::{Node, NodeAddress};
@@ -54,11 +54,23 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    /// Probes a node on a schedule; the first time soon.
-    pub(super) fn start(&self, node: Arc<Node>, settings: Arc<HealthSettings>) -> Probing {
+    /// Probes a node on a schedule; the first time soon. `eager`: it boots, and requests may wait for it, so it is asked at
+    /// once and often until it passes.
+    pub(super) fn start(&self, node: Arc<Node>, settings: Arc<HealthSettings>, eager: bool) -> Probing {
         let prober = self.clone();
         let probing = async move {
-            tokio::time::sleep(first_pause(settings.interval, draw())).await;
+            if eager {
+                for pause in eager_pauses(settings.interval) {
+                    match prober.probe(&node, &settings).await {
+                        Ok(true) => break,
+                        Ok(false) => tokio::time::sleep(pause).await,
+                        Err(()) => return,
+                    }
+                }
+                tokio::time::sleep(pause(settings.interval, draw())).await;
+            } else {
+                tokio::time::sleep(first_pause(settings.interval, draw())).await;
+            }
             while prober.probe(&node, &settings).await.is_ok() {
                 tokio::time::sleep(pause(settings.interval, draw())).await;
             }
@@ -66,8 +78,8 @@ impl Prober {
         Probing(tokio::spawn(probing).abort_handle())
     }
 
-    /// Fails where nobody takes results any more.
-    async fn probe(&self, node: &Arc<Node>, settings: &HealthSettings) -> Result<(), ()> {
+    /// Was it good? Fails where nobody takes results any more.
+    async fn probe(&self, node: &Arc<Node>, settings: &HealthSettings) -> Result<bool, ()> {
         // The wait for a place is not the node's fault: its time begins with the place.
         let place = self.places.acquire().await.map_err(drop)?;
         let result = within(settings.timeout, check(&node.address, settings)).await;
@@ -79,7 +91,9 @@ impl Prober {
             None => None,
         };
         drop(place);
-        self.results.send(Probed { node: Arc::clone(node), result, cpu }).await.map_err(drop)
+        let good = result.is_ok();
+        self.results.send(Probed { node: Arc::clone(node), result, cpu }).await.map_err(drop)?;
+        Ok(good)
     }
 }
 
@@ -388,7 +402,7 @@ mod tests {
         let (results, mut received) = mpsc::channel(1);
         let prober = Prober { results, places: Arc::new(Semaphore::new(1)) };
         let with_agent = HealthSettings { agent: Some("/cpu".into()), ..settings(Some("/")) };
-        let probing = prober.start(Arc::clone(&node), Arc::new(with_agent));
+        let probing = prober.start(Arc::clone(&node), Arc::new(with_agent), false);
         for _ in 0..3 {
             let probed = received.recv().await.unwrap();
             assert!(probed.result.is_ok() && Arc::ptr_eq(&probed.node, &node));

@@ -1,7 +1,10 @@
 //! Local processes as nodes: no Docker needed. Each listens on a port of its own on 127.0.0.1.
 //!
 //! A process belongs to the balancer that started it and ends with it; it has a process group of its own, so that a
-//! Ctrl-C in the terminal reaches the balancer alone, which drains before it stops them.
+//! Ctrl-C in the terminal reaches the balancer alone, which drains before it stops them. What a process starts in that group
+//! ends with it. (A balancer that is killed can do nothing any more: the kernel then tells the process, and it alone.)
+
+mod family;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,11 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 
+use self::family::{Family, LastWill};
 use super::fleet::{Call, Change, EngineError, EngineFault, Fleet, StartOrder, Stats, Steps, Unit, UnitId};
 use crate::config::settings::{FleetSettings, ProcessSettings};
 use crate::logic::limits::{CHANGES_WAITING_MAX, NODE_LOG_LINE_BYTES_MAX, NODE_LOG_LINES_MAX};
@@ -34,9 +38,9 @@ pub struct ProcessFleet {
 #[derive(Debug, Clone)]
 struct Process {
     unit: Unit,
-    pid: Option<Pid>,
+    family: Arc<Family>,
     lines: Arc<Mutex<VecDeque<String>>>,
-    /// Its exit code, once it has ended.
+    /// Its exit code, once it has ended, and all that it has started.
     ended: watch::Receiver<Option<Option<i64>>>,
 }
 
@@ -61,8 +65,8 @@ impl Fleet for ProcessFleet {
             let FleetSettings::Process(settings) = &*order.settings else {
                 return Err(EngineError::new(
                     EngineFault::Refused,
-                    "this backend has no command",
-                    "give it `process`",
+                    "the configuration gives this backend no command",
+                    "give it `process: { command: [...] }`",
                 ));
             };
             let unit = self.spawn(order, settings)?;
@@ -74,10 +78,10 @@ impl Fleet for ProcessFleet {
     fn stop<'a>(&'a self, unit: &'a UnitId, grace: Duration) -> Call<'a, ()> {
         let process = lock(&self.processes).get(unit).cloned();
         Box::pin(async move {
-            let Some(Process { pid: Some(pid), mut ended, .. }) = process else { return Ok(()) };
-            signal(pid, &ended, Signal::TERM);
+            let Some(Process { family, mut ended, .. }) = process else { return Ok(()) };
+            family.ask_to_end();
             if tokio::time::timeout(grace, ended.wait_for(Option::is_some)).await.is_err() {
-                signal(pid, &ended, Signal::KILL);
+                family.end();
                 let _ = ended.wait_for(Option::is_some).await;
             }
             Ok(())
@@ -87,9 +91,9 @@ impl Fleet for ProcessFleet {
     fn remove<'a>(&'a self, unit: &'a UnitId) -> Call<'a, ()> {
         let removed = lock(&self.processes).remove(unit);
         Box::pin(async move {
-            // One that runs still is ended by the guard that watches it.
-            if let Some(Process { pid: Some(pid), ended, .. }) = removed {
-                signal(pid, &ended, Signal::KILL);
+            // One that runs still is waited for by its guard.
+            if let Some(Process { family, .. }) = removed {
+                family.end();
             }
             Ok(())
         })
@@ -103,10 +107,14 @@ impl Fleet for ProcessFleet {
     }
 
     fn stats<'a>(&'a self, unit: &'a UnitId) -> Call<'a, Stats> {
-        let pid = lock(&self.processes).get(unit).and_then(|process| process.pid);
+        let pid = lock(&self.processes).get(unit).map(|process| process.family.first());
         Box::pin(async move {
             pid.and_then(read_stats).ok_or_else(|| {
-                EngineError::new(EngineFault::NoSuchUnit, format!("process {unit} does not run"), "start one")
+                EngineError::new(
+                    EngineFault::NoSuchUnit,
+                    format!("process {unit} does not run any more"),
+                    "see its last lines; another one is started where one is wanted",
+                )
             })
         })
     }
@@ -136,8 +144,10 @@ impl ProcessFleet {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| not_started(&program, &error))?;
-        let id =
-            UnitId(format!("p{}-{}", self.count.fetch_add(1, Relaxed) + 1, child.id().unwrap_or(0)).into());
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| not_started(&program, &std::io::Error::other("it has no number")))?;
+        let number = self.count.fetch_add(1, Relaxed) + 1;
+        let id = UnitId(format!("p{number}-{}", pid.as_raw_nonzero()).into());
         let lines = Arc::default();
         keep_lines(child.stdout.take(), &lines);
         keep_lines(child.stderr.take(), &lines);
@@ -149,24 +159,32 @@ impl ProcessFleet {
             running: true,
             ours: true,
             weight: 1,
+            image: None,
         };
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        let ended = self.guard(id.clone(), child);
-        lock(&self.processes).insert(id, Process { unit: unit.clone(), pid, lines, ended });
+        let family = Arc::new(Family::of(pid));
+        let ended = self.guard(id.clone(), child, Arc::clone(&family));
+        lock(&self.processes).insert(id, Process { unit: unit.clone(), family, lines, ended });
         Ok(unit)
     }
 
-    /// Waits for the end of a process, and tells of it.
-    fn guard(&self, id: UnitId, mut child: Child) -> watch::Receiver<Option<Option<i64>>> {
+    /// Waits for the end of a process and all that it has started, and tells of it.
+    fn guard(
+        &self,
+        id: UnitId,
+        mut child: Child,
+        family: Arc<Family>,
+    ) -> watch::Receiver<Option<Option<i64>>> {
         let (ends, ended) = watch::channel(None);
         let watchers = Arc::clone(&self.watchers);
         tokio::spawn(async move {
+            let _will = LastWill(&family);
             let code = child.wait().await.ok().map(|status| {
                 use std::os::unix::process::ExitStatusExt;
                 // As shells and Docker do: a signal is 128 and its number.
                 status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
             });
             let code = code.map(i64::from);
+            family.outlive_first().await;
             let _ = ends.send(Some(code));
             let watching = lock(&watchers).clone();
             for watcher in watching {
@@ -174,14 +192,6 @@ impl ProcessFleet {
             }
         });
         ended
-    }
-}
-
-/// Sends a signal to a process that has not ended. One that has is waited for by its guard alone, and so its number
-/// belongs to nobody else before `ended` says so.
-fn signal(pid: Pid, ended: &watch::Receiver<Option<Option<i64>>>, signal: Signal) {
-    if ended.borrow().is_none() {
-        let _ = kill_process(pid, signal);
     }
 }
 
@@ -197,9 +207,18 @@ fn free_address() -> Result<SocketAddr, EngineError> {
 
 fn not_started(program: &str, error: &std::io::Error) -> EngineError {
     let (fault, cure) = match error.kind() {
-        std::io::ErrorKind::NotFound => (EngineFault::Missing, "correct `process.command`, or install it"),
+        // A script whose interpreter is missing is not found either.
+        std::io::ErrorKind::NotFound => {
+            (EngineFault::Missing, "correct `process.command`, or install it (a script: what its `#!` names)")
+        }
         std::io::ErrorKind::PermissionDenied => (EngineFault::Refused, "make it executable for this user"),
-        _ => (EngineFault::Refused, "see what the system says"),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => (
+            EngineFault::Refused,
+            "it is no program for this machine: build it for it; a script begins with `#!`",
+        ),
+        _ => {
+            (EngineFault::Refused, "the system refuses: see its limits of processes and memory (`ulimit -a`)")
+        }
     };
     EngineError::new(fault, format!("`{program}` cannot be started: {error}"), cure)
 }

@@ -32,6 +32,7 @@ use crate::shared::event::{Event, EventSender, Kind, Level};
 use crate::shared::mailbox::{Command, Mailbox};
 use crate::shared::order::Order;
 use crate::shared::queue::Alarm;
+use crate::shared::roster::Roster;
 use crate::shared::snapshot::{Published, Snapshot};
 
 /// Knows the nodes.
@@ -54,6 +55,7 @@ pub struct Registry {
     fleets: FleetTable,
     /// Rung by workers where a request comes to a backend that sleeps.
     alarm: Arc<Notify>,
+    roster: Roster,
     /// Something beside nodes is not what was published.
     stale: bool,
 }
@@ -101,6 +103,7 @@ impl Registry {
             probed,
             fleets: FleetTable::new(),
             alarm: Arc::default(),
+            roster: Roster::default(),
             stale: true,
             settings: Arc::clone(&settings),
         };
@@ -112,6 +115,11 @@ impl Registry {
     /// Rung where a request comes to a backend that sleeps: for the autoscaler.
     pub fn alarm(&self) -> Arc<Notify> {
         Arc::clone(&self.alarm)
+    }
+
+    /// Where its nodes are found: for the autoscaler.
+    pub fn roster(&self) -> Roster {
+        self.roster.clone()
     }
 
     /// Keeps the published snapshot true, for as long as it is polled.
@@ -148,7 +156,8 @@ impl Registry {
                 }
                 None => {
                     let bell = Arc::clone(&self.alarm);
-                    Group::new(backend.clone(), Alarm::new(move || bell.notify_one()))
+                    let alarm = Alarm::new(move || bell.notify_one());
+                    Group::new(backend.clone(), alarm, self.roster.clone())
                 }
             };
             self.groups.push(group);
@@ -173,9 +182,10 @@ impl Registry {
         for group in self.groups.iter_mut().filter(|group| which(group)) {
             let fleet = self.fleets.get(&group.settings.name);
             group.standing = fleet.and_then(|fleet| fleet.standing);
+            group.trouble = fleet.and_then(|fleet| fleet.trouble.clone());
             let nodes = fleet.map_or(&[][..], |fleet| &fleet.nodes);
             let places = build::places(&group.settings, &self.names, nodes);
-            group.gather(places, &self.removed, &self.manuals, &self.prober);
+            group.gather(places, &self.removed, &mut self.manuals, &self.prober);
         }
     }
 

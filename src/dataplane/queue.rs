@@ -84,8 +84,18 @@ pub(crate) struct LocalQueue {
 struct Waiter {
     ticket: u64,
     granted: RefCell<Option<Arc<Node>>>,
+    /// It has left: no node will come.
+    let_go: Cell<bool>,
     /// `None` until it was polled once: before that its own task is the one that is running.
     waker: RefCell<Option<Waker>>,
+}
+
+impl Waiter {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 impl LocalQueue {
@@ -100,7 +110,12 @@ impl LocalQueue {
         }
         let (_, patience) = self.shared.bounds();
         let ticket = self.shared.enter(self.home.worker, now_ms).ok_or(full)?;
-        let waiter = Rc::new(Waiter { ticket, granted: RefCell::default(), waker: RefCell::default() });
+        let waiter = Rc::new(Waiter {
+            ticket,
+            granted: RefCell::default(),
+            let_go: Cell::default(),
+            waker: RefCell::default(),
+        });
         self.waiters.borrow_mut().push_back(Rc::clone(&waiter));
         self.show();
         let queue = Rc::clone(self);
@@ -131,6 +146,16 @@ impl LocalQueue {
                 }
             }
         }
+    }
+
+    /// Nobody shall wait here any longer: no node will come.
+    pub(crate) fn let_go(&self) {
+        for waiter in self.waiters.take() {
+            waiter.let_go.set(true);
+            self.shared.leave(self.home.worker, false);
+            waiter.wake();
+        }
+        self.show();
     }
 
     /// Seconds until those who wait now are served.
@@ -173,9 +198,7 @@ impl LocalQueue {
         };
         self.show();
         *waiter.granted.borrow_mut() = Some(Arc::clone(node));
-        if let Some(waker) = waiter.waker.take() {
-            waker.wake();
-        }
+        waiter.wake();
         true
     }
 
@@ -221,11 +244,15 @@ impl Waiting {
         if self.holding { Fault::HoldTimeout } else { Fault::QueueTimeout }
     }
 
-    /// The node that has a place for this request, once there is one. The place is the caller's from then on.
-    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Arc<Node>> {
+    /// The node that has a place for this request, once there is one: the place is the caller's from then on. Or why there
+    /// will be none.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Arc<Node>, Fault>> {
         if let Some(node) = self.waiter.granted.take() {
             self.served = true;
-            return Poll::Ready(node);
+            return Poll::Ready(Ok(node));
+        }
+        if self.waiter.let_go.get() {
+            return Poll::Ready(Err(Fault::NoHealthyNode));
         }
         *self.waiter.waker.borrow_mut() = Some(cx.waker().clone());
         Poll::Pending
@@ -236,6 +263,9 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let Self { queue, waiter, .. } = self;
         queue.record(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        if waiter.let_go.get() {
+            return;
+        }
         let unused = waiter.granted.take();
         queue.shared.leave(queue.home.worker, self.served || unused.is_some());
         match unused {
@@ -268,7 +298,7 @@ mod tests {
         Arc::new(node)
     }
 
-    fn poll(waiting: &mut Waiting) -> Poll<Arc<Node>> {
+    fn poll(waiting: &mut Waiting) -> Poll<Result<Arc<Node>, Fault>> {
         waiting.poll(&Context::from_waker(Waker::noop()))
     }
 
@@ -307,6 +337,24 @@ mod tests {
         drop(second);
         assert!(poll(&mut third).is_ready());
         assert_eq!((one.in_flight(), queue.shared.waiting()), (1, 1));
+    }
+
+    #[test]
+    fn who_is_let_go_leaves_and_whoever_comes_then_is_served() {
+        let (queue, one) = alone();
+        let mut waiting: Vec<_> = (0..2).map(|_| queue.enter().ok().unwrap()).collect();
+        queue.let_go();
+        assert!(
+            waiting.iter_mut().all(|waiting| matches!(poll(waiting), Poll::Ready(Err(Fault::NoHealthyNode))))
+        );
+        // A place that comes before they know it finds nobody.
+        queue.hand_on(Arc::clone(&one));
+        drop(waiting);
+        assert_eq!((one.in_flight(), queue.shared.waiting(), queue.shared.has_open()), (0, 0, false));
+        let mut next = queue.enter().ok().unwrap();
+        assert!(one.claim());
+        queue.hand_on(Arc::clone(&one));
+        assert!(matches!(poll(&mut next), Poll::Ready(Ok(_))));
     }
 
     #[test]
@@ -363,7 +411,7 @@ mod tests {
             while at < self.waiting.len() {
                 match poll(&mut self.waiting[at]) {
                     Poll::Ready(node) => {
-                        self.holding.push(node);
+                        self.holding.push(node.expect("nobody is let go"));
                         drop(self.waiting.swap_remove(at));
                         self.served += 1;
                     }

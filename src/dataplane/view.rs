@@ -288,9 +288,13 @@ impl LocalBackend {
         (0..untried.len()).any(|at| untried.usable(at))
     }
 
-    /// Brings together places that are free and requests that wait, for as long as there are both.
+    /// Brings together places that are free and requests that wait, for as long as there are both; or lets go of who waits
+    /// for a node that is not going to be started.
     pub(crate) fn settle(&self, mut draw: impl FnMut() -> u64) {
         let Some(queue) = &self.queue else { return };
+        if self.shared.scaling.is_some_and(|scaling| scaling.asleep && scaling.hopeless) {
+            return queue.let_go();
+        }
         while queue.shared.has_open() {
             let most = self.released_at_once(queue);
             // Whoever has waited takes any place: nothing ties it any more.

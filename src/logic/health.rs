@@ -8,6 +8,9 @@
 
 use std::time::Duration;
 
+/// The shortest pause between two probes.
+const EAGER_PAUSE_MIN: Duration = Duration::from_millis(20);
+
 /// How often a verdict must be heard before it is believed; `health.rise` and `health.fall`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
@@ -22,7 +25,7 @@ pub struct Patience {
 pub enum Verdict {
     /// Serves until its first probe, which decides alone: somebody has to serve while nothing is known of anybody.
     Trusted,
-    /// Joined others that serve: it waits for its first good probe.
+    /// Joined others that serve, or was started by a fleet: it waits for its first good probe.
     Warming,
     /// Passes.
     Healthy,
@@ -39,9 +42,10 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of a node that was never probed. `others_serve`: somebody carries the traffic while this one proves itself.
-    pub fn unknown(others_serve: bool) -> Self {
-        Self { verdict: if others_serve { Verdict::Warming } else { Verdict::Trusted }, against: 0 }
+    /// Of a node that was never probed. `can_wait`: the traffic can wait, or somebody else carries it, while this one
+    /// proves itself.
+    pub fn unknown(can_wait: bool) -> Self {
+        Self { verdict: if can_wait { Verdict::Warming } else { Verdict::Trusted }, against: 0 }
     }
 
     /// What is believed now.
@@ -77,6 +81,12 @@ pub fn pause(interval: Duration, draw: u64) -> Duration {
 /// The pause before a node's first probe: soon, and not all nodes at once.
 pub fn first_pause(interval: Duration, draw: u64) -> Duration {
     (interval / 10).min(Duration::from_millis(100)).mul_f64(unit(draw))
+}
+
+/// The pauses before the first good probe of a node that boots while requests wait for it: short ones, that double up to
+/// the interval.
+pub fn eager_pauses(interval: Duration) -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(EAGER_PAUSE_MIN.min(interval)), move |pause| Some((*pause * 2).min(interval)))
 }
 
 /// Uniform in `0.0..1.0`.
@@ -129,6 +139,13 @@ mod tests {
     fn a_node_that_joins_waits_for_one_good_probe_however_long() {
         assert_eq!(after(Health::unknown(true), "-------"), Verdict::Warming);
         assert_eq!(after(Health::unknown(true), "---+"), Verdict::Healthy);
+    }
+
+    #[test]
+    fn a_node_that_boots_is_probed_soon_and_then_at_the_interval() {
+        let pauses: Vec<_> = eager_pauses(Duration::from_millis(100)).take(5).collect();
+        assert_eq!(pauses, [20, 40, 80, 100, 100].map(Duration::from_millis));
+        assert_eq!(eager_pauses(Duration::from_millis(5)).next(), Some(Duration::from_millis(5)));
     }
 
     #[test]

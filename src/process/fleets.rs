@@ -7,10 +7,12 @@ use std::time::Duration;
 use crate::config::Settings;
 use crate::config::settings::FleetSettings;
 use crate::control::autoscaler::{EngineOf, Signals};
-use crate::control::docker::{DockerFleet, Endpoint, candidates};
+use crate::control::docker::{DockerFleet, choose};
 use crate::control::fleet::Fleet;
+use crate::control::no_engine::NoEngine;
 use crate::control::process_fleet::ProcessFleet;
-use crate::shared::event::{Event, EventSender, Kind, Level};
+use crate::shared::event::EventSender;
+use crate::shared::node::Origin;
 use crate::shared::snapshot::Published;
 use crate::telemetry::collector::Collector;
 
@@ -26,10 +28,17 @@ pub(super) fn engines(configuration: &str, events: EventSender) -> EngineOf {
     let processes: Arc<dyn Fleet> = Arc::new(ProcessFleet::default());
     Box::new(move |settings| match settings {
         FleetSettings::Process(_) => Arc::clone(&processes),
-        FleetSettings::Docker(_) => {
-            Arc::new(DockerFleet::new(endpoint(&events), owner.as_str().into(), events.clone()))
-        }
+        FleetSettings::Docker(_) => docker(&owner, &events),
     })
+}
+
+/// The engine that the environment names. Where that cannot be used there is none: another one would be one that nobody
+/// named.
+fn docker(owner: &str, events: &EventSender) -> Arc<dyn Fleet> {
+    match choose(|name| std::env::var(name).ok(), |path| Path::new(path).exists()) {
+        Ok(endpoint) => Arc::new(DockerFleet::new(endpoint, owner.into(), events.clone())),
+        Err(why) => Arc::new(NoEngine::new("docker", Origin::Docker, why)),
+    }
 }
 
 /// Stops and removes all containers of this balancer, for as long as [`END_TIMEOUT`]. Processes end with it by themselves.
@@ -49,20 +58,6 @@ pub(super) async fn end_all(settings: &Settings, events: EventSender) {
     if tokio::time::timeout(END_TIMEOUT, end).await.is_err() {
         eprintln!("warning: not all containers have ended: see `docker ps --filter label=plimsoll.managed`");
     }
-}
-
-/// The first place where an engine listens; where there is none, the place where one is expected.
-fn endpoint(events: &EventSender) -> Endpoint {
-    let places = candidates(|name| std::env::var(name).ok()).unwrap_or_else(|why| {
-        events.send(Event::now(Kind::Fleet, Level::Error, why));
-        Vec::new()
-    });
-    let is_there = |endpoint: &&Endpoint| match endpoint {
-        Endpoint::Unix(path) => Path::new(path).exists(),
-        Endpoint::Tcp(_) => true,
-    };
-    let found = places.iter().find(is_there).or(places.first()).cloned();
-    found.unwrap_or_else(|| Endpoint::Unix("/var/run/docker.sock".to_owned()))
 }
 
 /// A name that this configuration on this machine has, and no other.

@@ -23,6 +23,7 @@ use std::sync::atomic::{
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 
 pub use self::holding::{Alarm, Holding};
@@ -38,7 +39,8 @@ const NONE: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Queue {
     backend: Arc<str>,
-    settings: QueueSettings,
+    /// What a reload may change; whoever waits keeps the place and the patience that it has.
+    settings: ArcSwap<QueueSettings>,
     /// Of a backend whose nodes are started and stopped.
     holding: Option<Holding>,
     began: Instant,
@@ -85,7 +87,7 @@ impl Queue {
     pub fn new(backend: Arc<str>, settings: QueueSettings) -> Self {
         Self {
             backend,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             holding: None,
             began: Instant::now(),
             waiting: CachePadded::default(),
@@ -109,14 +111,21 @@ impl Queue {
         &self.backend
     }
 
-    /// What it was made with.
-    pub fn settings(&self) -> &QueueSettings {
-        &self.settings
+    /// What applies while nodes take requests.
+    pub fn settings(&self) -> QueueSettings {
+        **self.settings.load()
     }
 
-    /// What applies while no node takes requests, where such a thing was given.
-    pub fn hold(&self) -> Option<&HoldSettings> {
-        self.holding.as_ref().map(Holding::settings)
+    /// Where requests wait for nodes to start, too.
+    pub fn holding(&self) -> Option<&Holding> {
+        self.holding.as_ref()
+    }
+
+    /// Other settings from now on.
+    pub fn set_settings(&self, settings: QueueSettings) {
+        if settings != self.settings() {
+            self.settings.store(Arc::new(settings));
+        }
     }
 
     /// Do requests wait for a node to start, or are those who did not served yet?
@@ -134,8 +143,14 @@ impl Queue {
     /// How many may wait now, and for how long.
     pub fn bounds(&self) -> (u32, Duration) {
         match self.holding.as_ref().filter(|holding| holding.applies()) {
-            Some(holding) => (holding.settings().max, holding.settings().timeout),
-            None => (self.settings.max, self.settings.timeout),
+            Some(holding) => {
+                let HoldSettings { max, timeout } = holding.settings();
+                (max, timeout)
+            }
+            None => {
+                let QueueSettings { max, timeout } = self.settings();
+                (max, timeout)
+            }
         }
     }
 

@@ -139,6 +139,8 @@ pub struct Backend {
     pub queue: Option<Arc<Queue>>,
     /// How its nodes are started and stopped; `None` where nothing does.
     pub scaling: Option<Scaling>,
+    /// Why they are not started or stopped as they should be, and what comes next.
+    pub trouble: Option<Arc<str>>,
     /// Between which bounds the nodes' limits are found out; `None` where they are not.
     pub adaptive: Option<AdaptiveSettings>,
     /// In which version nodes are told whose connection it is; `None` where they are not.
@@ -269,6 +271,7 @@ mod plain {
                 budget: Arc::default(),
                 queue: None,
                 scaling: None,
+                trouble: None,
                 adaptive: None,
                 proxy_header: None,
                 nodes,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::config::settings::{DockerSettings, FleetSettings, Pull, Reach};
-use plimsoll::control::fleet::{Change, EngineError, EngineFault, Fleet, StartOrder, Steps, Unit, UnitId};
+use plimsoll::control::fleet::{
+    Change, EngineError, EngineFault, Fleet, StartOrder, Steps, Unfit, Unit, UnitId,
+};
 use plimsoll::logic::scale::lifecycle::Happening;
 use tokio::sync::mpsc;
 
@@ -24,7 +26,7 @@ fn order(pull: Pull) -> StartOrder {
         stop_grace: Duration::from_secs(1),
     };
     let settings = Arc::new(FleetSettings::Docker(settings));
-    StartOrder { backend: "api".into(), settings, fingerprint: "f".into(), ticket: 1 }
+    StartOrder { backend: "api".into(), settings, fingerprint: "f".into(), ticket: 1, image: None }
 }
 
 async fn start(engine: &Engine, pull: Pull) -> (Result<Unit, EngineError>, Vec<Change>) {
@@ -151,6 +153,104 @@ async fn what_is_gone_already_is_stopped_and_removed() {
         engine.fleet.stop(&unit, Duration::from_secs(1)).await.unwrap_err().fault,
         EngineFault::Refused
     );
+}
+
+#[tokio::test]
+async fn a_grace_of_less_than_a_second_is_one() {
+    let engine = Engine::start(|_, _| None);
+    let unit = UnitId("c0ffee".into());
+    for (grace, seconds) in [(500, "t=1"), (1000, "t=1"), (1200, "t=2"), (0, "t=0")] {
+        engine.fleet.stop(&unit, Duration::from_millis(grace)).await.unwrap();
+        let query = engine.last("POST /containers/c0ffee/stop").query;
+        assert!(query.split('&').any(|part| part == seconds), "{grace} ms: {query}");
+    }
+}
+
+/// Figures of a container that has used so many seconds.
+fn figures(online: &str) -> String {
+    format!(
+        "{{\"cpu_stats\":{{\"cpu_usage\":{{\"total_usage\":3000000000}}{online}}},\"memory_stats\":{{\"usage\":9}}}}"
+    )
+}
+
+#[tokio::test]
+async fn the_cores_of_a_container_are_its_limit_or_those_of_its_engine() {
+    for (host, online, info, cores, asked_info) in [
+        ("{\"NanoCpus\":1500000000}", ",\"online_cpus\":16", "{}", Some(1.5), false),
+        ("{}", ",\"online_cpus\":16", "{}", Some(16.0), false),
+        ("{}", "", "{\"NCPU\":12}", Some(12.0), true),
+        ("{}", "", "{}", None, true),
+    ] {
+        let (host, figures, info) = (host.to_owned(), figures(online), info.to_owned());
+        let engine = Engine::start(move |_, path| match path {
+            "/containers/c0ffee/json" => Some(ok(&format!("{{\"HostConfig\":{host}}}"))),
+            "/containers/c0ffee/stats" => Some(ok(&figures)),
+            "/info" => Some(ok(&info)),
+            _ => None,
+        });
+        let unit = UnitId("c0ffee".into());
+        for _ in 0..2 {
+            let stats = engine.fleet.stats(&unit).await;
+            match cores {
+                Some(_) => assert_eq!(stats.as_ref().unwrap().cores, cores),
+                None => assert!(stats.as_ref().unwrap_err().cure.contains("cpus"), "{stats:?}"),
+            }
+            assert!(stats.is_err() || stats.unwrap().cpu == Duration::from_secs(3));
+        }
+        let asked = engine.asked();
+        let count = |what: &str| asked.iter().filter(|asked| *asked == what).count();
+        assert_eq!(count("GET /containers/c0ffee/json"), 1, "asked for once: {asked:?}");
+        assert_eq!(count("GET /info") > 0, asked_info, "{asked:?}");
+    }
+}
+
+/// A container of a list, with the labels that this one was created with.
+fn listed(id: &str, name: &str, created: &str, status: &str) -> serde_json::Value {
+    let body: serde_json::Value = serde_json::from_str(created).unwrap();
+    serde_json::json!({
+        "Id": id, "Names": [format!("/{name}")], "State": "running", "Status": status, "Labels": body["Labels"],
+        "Ports": [{ "PrivatePort": 8080, "PublicPort": 49153, "IP": "127.0.0.1", "Type": "tcp" }]
+    })
+}
+
+#[tokio::test]
+async fn what_bears_a_copy_of_our_labels_is_not_ours_and_is_told_once() {
+    let engine = Engine::start(|_, _| None);
+    start(&engine, Pull::Missing).await.0.unwrap();
+    let created = engine.last("POST /containers/create");
+    let name = created.query.split('&').find_map(|part| part.strip_prefix("name=")).unwrap();
+    assert!(name.starts_with("plimsoll-api-owner-of-"), "{name}");
+    let list = serde_json::json!([
+        listed("c0ffee", name, &created.body, "Up 2 seconds"),
+        listed("aaaaaaaaaaaabbbb", "brave_bell", &created.body, "Up 2 seconds"),
+    ])
+    .to_string();
+    engine.say(move |_, path| (path == "/containers/json").then(|| ok(&list)));
+    for _ in 0..2 {
+        let units = engine.fleet.list().await.unwrap();
+        assert_eq!(units.len(), 1, "in both lists, and counted once: {units:?}");
+        assert!(units[0].ours && *units[0].id.0 == *"c0ffee" && &*units[0].fingerprint == "f", "{units:?}");
+    }
+    let told: Vec<_> = engine.told.try_iter().map(|event| event.text).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("container aaaaaaaaaaaa is left out: its labels say"), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_fails_its_own_health_check_is_known_from_the_list_and_until_the_list_says_otherwise() {
+    let engine = Engine::start(|_, _| None);
+    start(&engine, Pull::Missing).await.0.unwrap();
+    let created = engine.last("POST /containers/create");
+    let name = created.query.split('&').find_map(|part| part.strip_prefix("name=")).unwrap().to_owned();
+    let unit = UnitId("c0ffee".into());
+    for (status, unfit) in
+        [("Up 2 minutes (unhealthy)", Some(Unfit::Unhealthy)), ("Up 2 minutes (healthy)", None)]
+    {
+        let list = serde_json::json!([listed("c0ffee", &name, &created.body, status)]).to_string();
+        engine.say(move |_, path| (path == "/containers/json").then(|| ok(&list)));
+        engine.fleet.list().await.unwrap();
+        assert_eq!(engine.fleet.unfit(&unit), unfit, "{status}");
+    }
 }
 
 #[tokio::test]

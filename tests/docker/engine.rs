@@ -26,13 +26,22 @@ pub(crate) fn error(status: u16, message: &str) -> Answer {
     Answer { status, body: format!("{{\"message\":\"{message}\"}}"), hangs: false }
 }
 
+/// What was asked.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    /// `METHOD path`, without the version.
+    pub(crate) what: String,
+    pub(crate) query: String,
+    pub(crate) body: String,
+}
+
 type Script = Box<dyn Fn(&str, &str) -> Option<Answer> + Send>;
 
 /// See the module.
 pub(crate) struct Engine {
     path: PathBuf,
     script: Arc<Mutex<Script>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     /// Connections that hang, so that they can be cut.
     open: Arc<Mutex<Vec<UnixStream>>>,
     pub(crate) told: crossbeam_channel::Receiver<Event>,
@@ -78,7 +87,18 @@ impl Engine {
 
     /// `METHOD path`, without versions and queries.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().unwrap().iter().map(|asked| asked.what.clone()).collect()
+    }
+
+    /// The last time that this was asked.
+    #[track_caller]
+    pub(crate) fn last(&self, what: &str) -> Asked {
+        let asked = self.asked.lock().unwrap();
+        asked
+            .iter()
+            .rfind(|asked| asked.what == what)
+            .unwrap_or_else(|| panic!("{what}: never asked"))
+            .clone()
     }
 }
 
@@ -92,19 +112,19 @@ impl Drop for Engine {
 fn answer(
     stream: UnixStream,
     script: &Mutex<Script>,
-    asked: &Mutex<Vec<String>>,
+    asked: &Mutex<Vec<Asked>>,
     open: &Mutex<Vec<UnixStream>>,
 ) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let (method, target) = head(&mut reader)?;
-    let path = target.split('?').next()?.to_owned();
+    let (method, target, body) = request(&mut reader)?;
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     // Past the version: `/v1.41/containers/json`.
     let bare = match path.strip_prefix("/v1.") {
         Some(rest) => &rest[rest.find('/')?..],
-        None => &path,
+        None => path,
     };
-    asked.lock().unwrap().push(format!("{method} {bare}"));
+    asked.lock().unwrap().push(Asked { what: format!("{method} {bare}"), query: query.into(), body });
     let scripted = (script.lock().unwrap())(&method, bare);
     let Answer { status, body, hangs } = scripted.unwrap_or_else(|| in_good_order(&method, bare));
     let mut stream = stream;
@@ -128,8 +148,8 @@ fn answer(
     Some(())
 }
 
-/// Reads a request with its body, and gives its method and target.
-fn head(reader: &mut BufReader<UnixStream>) -> Option<(String, String)> {
+/// A request's method, target and body.
+fn request(reader: &mut BufReader<UnixStream>) -> Option<(String, String, String)> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
@@ -148,7 +168,7 @@ fn head(reader: &mut BufReader<UnixStream>) -> Option<(String, String)> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((method, target))
+    Some((method, target, String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// What Docker 20.10 says.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plimsoll::control::fleet::{Change, Fleet, UnitId};
+use plimsoll::control::fleet::{Change, Fleet, Unfit, UnitId};
 use plimsoll::logic::scale::lifecycle::Happening;
 use tokio::sync::mpsc;
 
@@ -52,4 +52,35 @@ async fn an_engine_that_hangs_is_noticed_by_its_pings() {
     engine.say(|_, path| (path == "/_ping").then(|| Answer { hangs: true, ..ok("") }));
     let Change::Down(error) = next(&mut changes).await else { panic!("it hangs") };
     assert!(error.message.contains("does not answer in time"), "{error}");
+}
+
+#[tokio::test]
+async fn a_container_that_is_paused_or_unhealthy_is_told_and_known_until_it_is_fit_again() {
+    let event = |action: &str, at: u64| {
+        format!(
+            "{{\"Type\":\"container\",\"Action\":\"{action}\",\"Actor\":{{\"ID\":\"c1\"}},\"timeNano\":{at}}}"
+        )
+    };
+    let unit = UnitId("c1".into());
+    for (bad, good, why, told) in [
+        ("pause", "unpause", Unfit::Paused, Change::Appeared),
+        (
+            "health_status: unhealthy",
+            "health_status: healthy",
+            Unfit::Unhealthy,
+            Change::Unit(unit.clone(), Happening::Passed),
+        ),
+    ] {
+        let lines = event(bad, 5);
+        let engine =
+            Engine::start(move |_, path| (path == "/events").then(|| Answer { hangs: true, ..ok(&lines) }));
+        let mut changes = engine.fleet.watch();
+        assert_eq!(next(&mut changes).await, Change::Unfit(unit.clone(), why));
+        assert_eq!(engine.fleet.unfit(&unit), Some(why));
+        let lines = event(good, 6);
+        engine.say(move |_, path| (path == "/events").then(|| Answer { hangs: true, ..ok(&lines) }));
+        engine.cut();
+        while next(&mut changes).await != told {}
+        assert_eq!(engine.fleet.unfit(&unit), None, "{good}");
+    }
 }

@@ -1,6 +1,8 @@
 //! Nodes as local processes: started, replaced when they die, replaced by another command, and ended with the balancer.
 
 use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use serde_json::Value;
@@ -13,6 +15,8 @@ use crate::traffic::{Traffic, assert_all_ok};
 
 /// Where a process that a balancer starts is told its port: this program again, with one test that serves in it.
 const PORT: &str = "PLIMSOLL_TEST_NODE_PORT";
+/// The mark of a version that does not work.
+const SICK: &str = "sick";
 
 /// Serves, where a balancer started it. In an ordinary run of the tests nobody told it a port, and it proves that a
 /// program without one ends at once.
@@ -21,10 +25,22 @@ fn the_node_itself() {
     let Ok(port) = std::env::var(PORT) else { return };
     let parent = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     parent.expect("it ends with the balancer");
+    let address: SocketAddr = ([127, 0, 0, 1], port.parse().unwrap()).into();
+    if std::env::var("MARK").as_deref() == Ok(SICK) {
+        return fail_always(address);
+    }
     let name = Box::leak(std::process::id().to_string().into_boxed_str());
-    let _node = MortalNode::start_at(([127, 0, 0, 1], port.parse().unwrap()).into(), name);
+    let _node = MortalNode::start_at(address, name);
     loop {
         std::thread::park();
+    }
+}
+
+/// Listens, and has nothing but failures for anybody.
+fn fail_always(address: SocketAddr) {
+    for mut socket in TcpListener::bind(address).unwrap().incoming().flatten() {
+        let _ = socket.read(&mut [0; 4096]);
+        let _ = socket.write_all(b"HTTP/1.1 500 Sick\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
 }
 
@@ -85,5 +101,33 @@ site_cases! { on;
         assert!(!now.contains(&victim));
         rig.balancer.signal("TERM");
         wait_for("all processes to end", || now.iter().all(|pid| !runs(pid)).then_some(()));
+    }
+    fn a_version_that_fails_its_probes_gets_no_request(driver) {
+        let probed = |mark| {
+            config(driver, 2, mark).replace("    scale:", "    health: { path: /, interval: 100ms }\n    scale:")
+        };
+        let rig = Rig::with(&probed("one"));
+        wait_for("two nodes", || (serving(&rig).len() == 2).then_some(()));
+        let before = serving(&rig);
+        let traffic = Traffic::start(rig.balancer.address(), 4);
+        std::fs::write(&rig.balancer.file, probed(SICK)).unwrap();
+        rig.order("POST", "/api/v1/reload", "{}");
+        let warming = || {
+            let nodes = rig.json("/api/v1/nodes");
+            nodes.as_array().unwrap().iter().find(|node| node["state"] == "warming").cloned()
+        };
+        wait_for("a probe that fails", || {
+            warming().filter(|node| node["reason"].as_str().unwrap().contains("answers 500"))
+        });
+        traffic.wait_for_more(200);
+        assert_eq!(serving(&rig), before);
+        // What goes back to what worked is another roll.
+        std::fs::write(&rig.balancer.file, probed("three")).unwrap();
+        rig.order("POST", "/api/v1/reload", "{}");
+        wait_for("two others", || {
+            let now = serving(&rig);
+            (now.len() == 2 && now.iter().all(|node| !before.contains(node)) && warming().is_none()).then_some(())
+        });
+        assert_all_ok(&traffic.stop());
     }
 }

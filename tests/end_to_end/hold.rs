@@ -125,6 +125,17 @@ impl Bed {
         std::fs::write(&self.gate, "").unwrap();
     }
 
+    /// Changes the file, everywhere that a backend may be named too, and reads it again.
+    fn reload(&self, from: &str, to: &str) {
+        let file = &self.rig.balancer.file;
+        let mut text = std::fs::read_to_string(file).unwrap().replace(from, to);
+        if to.starts_with("backend: ") {
+            text = text.replace("\n  node:\n", "\n  other:\n");
+        }
+        std::fs::write(file, text).unwrap();
+        self.rig.order("POST", "/api/v1/reload", "{}");
+    }
+
     fn wait_for_held(&self, count: usize) {
         let held = || self.rig.metric("plimsoll_queued", &["backend=\"node\""]);
         wait_for("so many that wait", || (held() == count as f64).then_some(()));
@@ -255,6 +266,44 @@ site_cases! { on;
         wait_for("a refusal at once", || (reason(&bed.rig.get("/")) == (503, "no_healthy_node")).then_some(()));
         bed.rig.order("POST", "/api/v1/backends/node/scale", "{\"paused\":false}");
         wait_for("an answer", || (bed.rig.get("/").status() == 200).then_some(()));
+    }
+    fn who_waits_when_the_nodes_are_ordered_away_is_told_at_once(driver) {
+        let bed = Bed::make(driver, "{ timeout: 5m }", "idle: 5m");
+        let mut waits = bed.wait(0);
+        bed.rig.order("POST", "/api/v1/backends/node/scale", "{\"replicas\":0}");
+        assert_eq!(reason(&waits.response()), (503, "no_healthy_node"));
+        bed.wait_for_held(0);
+        // Its connection goes on, and so does the backend.
+        bed.open_gate();
+        bed.rig.order("POST", "/api/v1/backends/node/scale", "{\"paused\":false}");
+        assert_eq!(waits.send(get("/")).response().status(), 200);
+    }
+    fn a_reload_leaves_nobody_behind_who_waits(driver) {
+        let bed = Bed::make(driver, "{ timeout: 5m }", "idle: 5m");
+        let mut waits = bed.wait(0);
+        bed.reload("timeout: 5m", "max: 1, timeout: 4m");
+        // It is the same queue, with its new limits.
+        assert_eq!(reason(&bed.rig.get("/")), (503, "hold_full"));
+        bed.open_gate();
+        assert_eq!(waits.response().status(), 200);
+    }
+    fn what_a_backend_carries_ends_before_its_nodes_do_where_a_reload_takes_it_away(driver) {
+        let bed = Bed::make(driver, "{}", "idle: 5m");
+        bed.open_gate();
+        let old = pid(&bed.rig.get("/").text());
+        let runs = || Path::new("/proc").join(old.to_string()).exists();
+        let mut tunnel = bed.rig.client();
+        tunnel.send("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        assert_eq!(tunnel.response().status(), 101);
+        bed.reload("backend: node", "backend: other");
+        wait_for("a node of the new name", || (bed.rig.get("/").status() == 200).then_some(()));
+        let until = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < until {
+            assert!(runs(), "its node was stopped with a tunnel open: {}", bed.rig.balancer.stderr());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(tunnel);
+        wait_for("the end of the old node", || (!runs()).then_some(()));
     }
     fn response_times_and_processors_are_targets(driver) {
         for (target, rule, work) in [("p99: 20ms", "p99", "sleep"), ("cpu: 2%", "cpu", "spin")] {

@@ -32,6 +32,7 @@ mod reload;
 mod retries;
 mod rig;
 mod sandbox;
+mod shells;
 mod skew;
 mod slow_clients;
 mod slow_readers;

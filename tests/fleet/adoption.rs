@@ -47,6 +47,31 @@ fn containers_of_a_backend_that_is_gone_are_ended() {
 }
 
 #[test]
+fn a_copy_of_a_container_of_ours_is_neither_balanced_nor_ended() {
+    if is_skipped("a_copy_of_a_container_of_ours_is_neither_balanced_nor_ended") {
+        return;
+    }
+    let mut yard = Yard::start("port: 8080", "min: 1, max: 4");
+    yard.wait_for_serving(1);
+    let own = yard.containers().remove(0);
+    // All labels are handed down to the image, and from there to what runs it.
+    let image = docker(&["commit", &own]);
+    let copy = docker(&["run", "--detach", &image]);
+    yard.wait_for_words(&["is left out: its labels say that this balancer created it"]);
+    assert_eq!(yard.serving().len(), 1, "{}", yard.events());
+    // Ours ends with its backend, and the copy goes on.
+    let first = std::mem::replace(&mut yard.name, name());
+    let other = config(&yard.name, "port: 8080", "min: 1, max: 4");
+    yard.restart(&other);
+    wait_for("the end of ours", || (!containers(&first).contains(&own)).then_some(()));
+    yard.wait_for_serving(1);
+    let runs = docker(&["inspect", "--format", "{{.State.Running}}", &copy]);
+    docker(&["rm", "--force", &copy]);
+    docker(&["image", "rm", &image]);
+    assert_eq!(runs, "true");
+}
+
+#[test]
 fn two_balancers_on_one_engine_leave_each_other_alone() {
     if is_skipped("two_balancers_on_one_engine_leave_each_other_alone") {
         return;

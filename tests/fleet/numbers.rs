@@ -91,3 +91,17 @@ fn a_node_has_no_more_in_flight_than_it_may() {
     assert_eq!(slow.response().status(), 200);
     yard.who();
 }
+
+#[test]
+fn a_container_is_busy_when_it_uses_what_it_may_and_not_what_the_machine_has() {
+    if is_skipped("a_container_is_busy_when_it_uses_what_it_may_and_not_what_the_machine_has") {
+        return;
+    }
+    // A tenth of a core is next to nothing of the machine's.
+    let yard = Yard::start("cpus: 0.1", "min: 1, max: 2, target: { cpu: 60% }");
+    yard.wait_for_serving(1);
+    let traffic = yard.traffic(4);
+    yard.wait_for_words(&["% of their cores, for 60 %: from 1 node to 2"]);
+    yard.wait_for_serving(2);
+    assert_all_ok(&traffic.stop());
+}

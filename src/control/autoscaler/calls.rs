@@ -30,6 +30,7 @@ impl Group {
             settings: Arc::clone(&self.spec.settings),
             fingerprint: Arc::clone(&self.spec.fingerprint),
             ticket,
+            image: self.spec.image.clone(),
         };
         let (engine, hand_in) = (Arc::clone(&self.engine), self.hand_in.clone());
         let steps = self.steps(ticket);
@@ -40,6 +41,8 @@ impl Group {
         self.nodes.push(Mate {
             ticket,
             unit: None,
+            node: None,
+            unfit: None,
             named: now,
             life: Lifecycle::ordered(now),
             is_old: false,

@@ -10,7 +10,8 @@ use super::roll::{Roll, Spec};
 use super::sampling::Moment;
 use super::{FleetNode, Standing, Wiring, refuse};
 use crate::config::settings::{BackendSettings, FleetSettings};
-use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unit, UnitId};
+use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unfit, Unit, UnitId};
+use crate::logic::limits::WARM_TIMEOUT;
 use crate::logic::scale::ScaleSettings;
 use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide};
 use crate::logic::scale::hold;
@@ -19,7 +20,7 @@ use crate::logic::scale::processor::Processor;
 use crate::logic::scale::starts::Starts;
 use crate::logic::scale::window::History;
 use crate::shared::event::{Event, Kind, Level};
-use crate::shared::order::{Fault, Outcome};
+use crate::shared::order::{Fault, Outcome, Refused};
 
 /// How long a unit that is no more is remembered: longer than an engine may take to give its list.
 const BURIED: Duration = Duration::from_secs(60);
@@ -70,6 +71,12 @@ pub(super) struct Group {
     is_known: bool,
     /// The engine stopped answering: what it was asked since then has no answer to wait for.
     hangs: bool,
+    /// Why the engine does nothing, while it does not.
+    pub(super) engine_trouble: Option<String>,
+    /// Why the last node ended that did not come up, and its last words.
+    last_failure: String,
+    /// Why the last roll has stopped.
+    pub(super) roll_trouble: Option<String>,
     /// Units that are no more, and since when: an older list still has them.
     gone: Vec<(UnitId, Duration)>,
 }
@@ -102,13 +109,40 @@ impl Group {
             hand_in,
             is_known: false,
             hangs: false,
+            engine_trouble: None,
+            last_failure: String::new(),
+            roll_trouble: None,
             gone: Vec::new(),
         }
     }
 
+    /// Why it is not as it should be, and what comes next: the cause first.
+    pub(super) fn trouble(&self) -> Option<Arc<str>> {
+        if let Some(trouble) = &self.engine_trouble {
+            return Some(format!("{trouble}; nodes that run go on").into());
+        }
+        let failing = self.starts.pause().map(|pause| {
+            let count = match self.starts.failures() {
+                1 => "the last start failed".to_owned(),
+                count => format!("{count} starts in a row failed"),
+            };
+            let pause = pause.as_secs_f64().ceil();
+            format!("{count}: {}; the next one is tried {pause} s after it", self.last_failure)
+        });
+        failing.or_else(|| self.roll_trouble.clone()).map(Into::into)
+    }
+
     /// What the registry shall publish of it.
     pub(super) fn published(&self) -> Vec<FleetNode> {
-        self.nodes.iter().filter_map(|mate| mate.published(self.engine.origin())).collect()
+        let origin = self.engine.origin();
+        let there = self.nodes.iter().filter_map(|mate| mate.published(origin));
+        let mut number = 0;
+        let coming = self.nodes.iter().filter_map(|mate| {
+            let node = mate.coming(number + 1, origin)?;
+            number += 1;
+            Some(node)
+        });
+        there.chain(coming).collect()
     }
 
     /// What is decided of it.
@@ -128,21 +162,39 @@ impl Group {
     }
 
     /// Goes by other settings from now on.
-    pub(super) fn reconfigure(&mut self, backend: &BackendSettings, now: Duration) {
+    pub(super) fn reconfigure(&mut self, backend: &BackendSettings, wiring: &Wiring, now: Duration) {
         let Some(fleet) = &backend.fleet else { return };
         if backend.scale != self.scale {
             self.history.keep(keep(&backend.scale));
             self.scale = backend.scale;
+            self.bound_replicas(wiring);
         }
         self.wanted = Spec::of(fleet);
         if self.wanted.fingerprint != self.spec.fingerprint {
-            self.begin_roll(now);
+            self.begin_roll(wiring, now);
+        }
+    }
+
+    /// What an operator said holds within `min` and `max`, as they are now.
+    fn bound_replicas(&mut self, wiring: &Wiring) {
+        let (min, max) = (self.scale.min, self.scale.max);
+        if let Some(count) = self.view.replicas.filter(|count| !(min..=max).contains(count)) {
+            let bounded = count.clamp(min, max);
+            self.view.replicas = Some(bounded);
+            let text = format!(
+                "{}: an operator wanted {count} nodes; `min` is {min} and `max` is {max} now, so there will be {bounded}",
+                self.name
+            );
+            wiring.events.send(Event::now(Kind::Scale, Level::Warning, text).backend(&self.name));
         }
     }
 
     /// All its nodes drain, and it is no more.
     pub(super) fn leave(&mut self, wiring: &Wiring, now: Duration) {
         self.leaves = true;
+        if wiring.dry_run {
+            return self.nodes.clear();
+        }
         for index in 0..self.nodes.len() {
             self.drain(index, Leaving::Operator, wiring, now);
         }
@@ -163,6 +215,7 @@ impl Group {
     }
 
     pub(super) fn engine_is_back(&mut self, wiring: &Wiring, now: Duration) {
+        self.engine_trouble = None;
         if self.hangs {
             let error = EngineError::new(EngineFault::Slow, "the engine did not answer", "it is told again");
             self.engine_hangs(&error, wiring, now);
@@ -189,24 +242,36 @@ impl Group {
         if !self.is_known {
             return;
         }
+        let snapshot = wiring.published.current();
+        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
+        let backend = backend.map(|backend| &**backend);
+        let serving = |ours: bool| {
+            let ours = self.nodes.iter().filter(|mate| mate.life.is_ours() == ours);
+            // One that an operator holds back carries nothing: another one takes its place.
+            let serve = ours.filter(|mate| *mate.life.phase() == Phase::Serving);
+            serve.filter(|mate| !mate.is_withheld(&self.name, backend)).count() as u32
+        };
         self.view = FleetView {
-            serving: self.count(|life| *life.phase() == Phase::Serving),
+            serving: serving(true),
+            joined: serving(false),
             starting: self.count(Lifecycle::is_starting),
             boot: self.starts.boot(),
             failures: self.starts.failures(),
             blocked_until: self.starts.blocked_until(),
             ..self.view
         };
-        if self.roll.is_some() && !wiring.dry_run {
-            return self.go_on_rolling(wiring, now);
-        }
         let decision = decide(&self.history, &self.view, &self.scale, now);
         self.aim = decision.wanted;
-        self.tell_decision(&decision, wiring);
+        // Nobody else goes while nodes are replaced: those that are old go anyway.
+        let goes_anyway = self.roll.is_some() && matches!(decision.action, Action::Down(_));
+        if !goes_anyway {
+            self.tell_decision(&decision, wiring);
+        }
         if wiring.dry_run {
             return;
         }
         match decision.action {
+            Action::Down(_) if goes_anyway => {}
             Action::Hold => {}
             Action::Up(count) => {
                 self.view.up_at = Some(now);
@@ -216,6 +281,9 @@ impl Group {
                 self.view.down_at = Some(now);
                 self.shrink(count, wiring, now);
             }
+        }
+        if self.roll.is_some() {
+            self.go_on_rolling(wiring, now);
         }
     }
 
@@ -259,23 +327,22 @@ impl Group {
             }
         }
         (0..missing).for_each(|_| self.start(now));
+        if let Some(roll) = &mut self.roll {
+            roll.added += missing as usize;
+        }
     }
 
     /// Those first that do not serve yet, then those with the least to lose.
     fn shrink(&mut self, count: u32, wiring: &Wiring, now: Duration) {
-        let snapshot = wiring.published.current();
-        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
+        let why = if self.view.replicas.is_some() { Leaving::Operator } else { Leaving::Spare };
         for _ in 0..count {
             let stays = |mate: &Mate| {
                 mate.life.is_ours() && (mate.life.is_starting() || *mate.life.phase() == Phase::Serving)
             };
-            let in_flight = |mate: &Mate| {
-                mate.node(&self.name, backend.map(|backend| &**backend)).map_or(0, |node| node.in_flight())
-            };
-            let rank = |(_, mate): &(usize, &Mate)| (!mate.life.is_starting(), in_flight(mate));
+            let rank = |(_, mate): &(usize, &Mate)| (!mate.life.is_starting(), mate.in_flight());
             let chosen = self.nodes.iter().enumerate().filter(|(_, mate)| stays(mate)).min_by_key(rank);
             let Some(index) = chosen.map(|(index, _)| index) else { return };
-            self.drain(index, Leaving::Spare, wiring, now);
+            self.drain(index, why, wiring, now);
         }
     }
 
@@ -289,8 +356,14 @@ impl Group {
     pub(super) fn take(&mut self, news: &News, wiring: &Wiring, now: Duration) {
         let (ticket, happening) = match news {
             News::Started(ticket, Ok(unit)) => {
+                let rolls = self.roll.is_some();
                 let Some(mate) = self.nodes.iter_mut().find(|mate| mate.ticket == *ticket) else { return };
                 (mate.unit, mate.named) = (Some(unit.clone()), now);
+                // What its tag named when the first of a version was started is what all of them are.
+                let is_first = self.spec.image.is_none() && unit.fingerprint == self.spec.fingerprint;
+                if is_first && (mate.of_roll || !rolls) {
+                    self.spec.image.clone_from(&unit.image);
+                }
                 (ticket, Happening::Started)
             }
             News::Started(ticket, Err(error)) => return self.start_has_failed(*ticket, error, wiring, now),
@@ -301,7 +374,7 @@ impl Group {
                 (ticket, Happening::EngineFailed(error.to_string()))
             }
             News::Log(ticket, lines) => return self.tell_log(*ticket, lines, wiring),
-            News::Used(ticket, stats) => return self.take_used(*ticket, stats, wiring, now),
+            News::Used(ticket, stats) => return self.take_used(*ticket, stats, now),
             News::Changed(..) | News::Listed(..) => return,
         };
         self.step(*ticket, &happening, wiring, now);
@@ -328,6 +401,38 @@ impl Group {
         if let Some(ticket) = found.map(|mate| mate.ticket) {
             self.step(ticket, happening, wiring, now);
         }
+        if *happening == Happening::Passed {
+            self.is_unfit(unit, None, wiring, now);
+        }
+    }
+
+    /// A unit that runs should get no new requests, or may get them again.
+    pub(super) fn is_unfit(&mut self, unit: &UnitId, why: Option<Unfit>, wiring: &Wiring, now: Duration) {
+        let is_it = |mate: &Mate| mate.unit.as_ref().is_some_and(|known| known.id == *unit);
+        let Some(index) = self.nodes.iter().position(is_it) else { return };
+        let before = self.nodes[index].unfit;
+        if before.map(|(why, _)| why) == why {
+            return;
+        }
+        self.nodes[index].unfit = why.map(|why| (why, now));
+        let mate = &self.nodes[index];
+        match why {
+            Some(why) => {
+                self.tell(mate, Level::Warning, &format!("gets no new requests: it {}", why.words()), wiring)
+            }
+            None => self.tell(mate, Level::Info, "is fit again", wiring),
+        }
+    }
+
+    /// One of ours whose own health check fails for as long as a start may take is replaced.
+    pub(super) fn drain_unhealthy(&mut self, wiring: &Wiring, now: Duration) {
+        for index in 0..self.nodes.len() {
+            let mate = &self.nodes[index];
+            let late = |(why, since)| why == Unfit::Unhealthy && now.saturating_sub(since) > WARM_TIMEOUT;
+            if mate.life.is_ours() && *mate.life.phase() == Phase::Serving && mate.unfit.is_some_and(late) {
+                self.drain(index, Leaving::Unhealthy, wiring, now);
+            }
+        }
     }
 
     /// Makes the engine's list the truth, as of when it was asked for.
@@ -344,9 +449,12 @@ impl Group {
             let acts = self.nodes[index].life.on(happening, now);
             self.act(index, acts, wiring, now);
         }
+        let name = Arc::clone(&self.name);
+        for unit in units.iter().filter(|unit| unit.backend == name && unit.running) {
+            self.is_unfit(&unit.id, self.engine.unfit(&unit.id), wiring, now);
+        }
         // A start that is under way will name its unit itself.
         let starting = self.nodes.iter().any(|mate| mate.unit.is_none());
-        let name = Arc::clone(&self.name);
         for unit in units.iter().filter(|unit| unit.backend == name) {
             let known =
                 self.nodes.iter().any(|mate| mate.unit.as_ref().is_some_and(|known| known.id == unit.id));
@@ -365,23 +473,34 @@ impl Group {
             is_old: unit.ours && unit.fingerprint != self.spec.fingerprint,
             of_roll: false,
             unit: Some(unit.clone()),
+            node: None,
+            unfit: None,
             named: now,
             requests_seen: 0,
             call: None,
             log_is_due: false,
             processor: Processor::default(),
         };
-        let mut acts = vec![Act::Announce];
-        if unit.ours && (!unit.running || unit.address.is_none()) {
-            acts = mate.life.on(Happening::Died(None), now);
+        // A dry run may look at the fleet of a balancer that runs: what does not run may be about to.
+        if wiring.dry_run && !unit.running {
+            return;
         }
+        let acts = match unit.address {
+            _ if unit.ours && !unit.running => mate.life.on(Happening::Died(None), now),
+            None if unit.ours => mate.life.on(Happening::Drain(Leaving::Unfit), now),
+            _ => vec![Act::Announce],
+        };
         if mate.is_old && self.roll.is_none() {
             self.roll = Some(Roll::new(self.spec.clone(), now));
         }
         let word = if unit.ours { "found" } else { "joined by its labels" };
         self.tell(&mate, Level::Info, word, wiring);
+        if unit.ours && unit.fingerprint == self.spec.fingerprint && self.spec.image.is_none() {
+            self.spec.image.clone_from(&unit.image);
+        }
         self.nodes.push(mate);
         self.act(self.nodes.len() - 1, acts, wiring, now);
+        self.is_unfit(&unit.id, self.engine.unfit(&unit.id), wiring, now);
     }
 
     // ---- acts
@@ -390,6 +509,7 @@ impl Group {
         for act in acts {
             let mate = &self.nodes[index];
             match act {
+                Act::Stop | Act::Remove if wiring.dry_run => {}
                 Act::Announce => self.knock(index),
                 Act::Admit => self.tell(mate, Level::Info, "takes requests", wiring),
                 // The table is made from the phases, and published before anything else is waited for.
@@ -402,7 +522,12 @@ impl Group {
                 Act::Cut(count) => {
                     self.tell(mate, Level::Error, &format!("{count} requests were cut"), wiring);
                 }
-                Act::Tell(tone, text) => self.tell(mate, level(tone), &text, wiring),
+                Act::Tell(tone, text) => {
+                    self.tell(mate, level(tone), &text, wiring);
+                    if tone == Tone::Bad {
+                        self.last_failure = text;
+                    }
+                }
             }
         }
     }
@@ -421,10 +546,12 @@ impl Group {
         wiring.events.send(event.backend(&self.name).node(&id));
     }
 
-    fn tell_log(&self, ticket: u64, lines: &[String], wiring: &Wiring) {
+    fn tell_log(&mut self, ticket: u64, lines: &[String], wiring: &Wiring) {
         let Some(mate) = self.nodes.iter().find(|mate| mate.ticket == ticket) else { return };
         if !lines.is_empty() {
-            self.tell(mate, Level::Warning, &format!("its last lines: {}", lines.join(" | ")), wiring);
+            let text = format!("its last lines: {}", lines.join(" | "));
+            self.tell(mate, Level::Warning, &text, wiring);
+            self.last_failure = format!("{} ({text})", self.last_failure);
         }
     }
 
@@ -461,22 +588,37 @@ impl Group {
     }
 
     pub(super) fn add_node(&mut self, wiring: &Wiring, now: Duration) -> Outcome {
+        may_act(wiring)?;
         let there = self.count(|life| life.is_starting() || *life.phase() == Phase::Serving);
         self.scale(Some(there + 1), None)?;
-        if !wiring.dry_run {
-            self.grow(1, wiring, now);
-        }
-        Ok(format!("one more node of {} starts: {} in all", self.name, there + 1))
+        self.grow(1, wiring, now);
+        Ok(format!(
+            "one more node of {} starts: {} in all, until `paused: false` is said: from now on the number is yours",
+            self.name,
+            there + 1
+        ))
     }
 
     pub(super) fn remove_node(&mut self, id: &str, wiring: &Wiring, now: Duration) -> Option<Outcome> {
         let index = self.nodes.iter().position(|mate| *mate.id(&self.name) == *id)?;
+        if let Err(refused) = may_act(wiring) {
+            return Some(Err(refused));
+        }
         self.drain(index, Leaving::Operator, wiring, now);
         Some(Ok(format!(
             "{id} drains, and is stopped when nothing is in flight; {} may start another",
             self.name
         )))
     }
+}
+
+/// Orders that change nodes are for a balancer that may.
+pub(super) fn may_act(wiring: &Wiring) -> Result<(), Refused> {
+    if !wiring.dry_run {
+        return Ok(());
+    }
+    let message = "this is a dry run: it starts and stops nothing".to_owned();
+    Err(refuse(Fault::Conflict, "dry_run", message, "run without `--dry-run`"))
 }
 
 /// How long samples are of use: a p99 target remembers for longer than it decides.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use super::{Call, FleetNode};
-use crate::control::fleet::Unit;
+use crate::control::fleet::{Unfit, Unit};
 use crate::logic::scale::lifecycle::{Lifecycle, Phase};
 use crate::logic::scale::processor::Processor;
 use crate::shared::node::{Node, NodeAddress, NodeState, Origin};
-use crate::shared::snapshot::Backend;
+use crate::shared::roster::Roster;
+use crate::shared::snapshot::{Backend, Entry};
 
 /// What an engine is asked to do with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub(super) struct Mate {
     /// When its unit became known: no older list can know of it.
     pub(super) named: Duration,
     pub(super) life: Lifecycle,
+    /// The node that the workers count on, once it was published. It outlives its backend, whose requests finish on it.
+    pub(super) node: Option<Arc<Node>>,
+    /// Why it should get no new requests though it runs, and since when.
+    pub(super) unfit: Option<(Unfit, Duration)>,
     /// To be replaced by the roll that is under way.
     pub(super) is_old: bool,
     /// Started by the roll that is under way.
@@ -46,13 +51,28 @@ impl Mate {
         let address = NodeAddress::Tcp(unit.address?);
         let (call, reason) = match self.life.phase() {
             Phase::Warming => (Call::Warming, "it runs, and does not listen yet"),
-            Phase::Serving => (Call::Serving, "it listens"),
+            Phase::Serving => match self.unfit {
+                Some((why, _)) => (Call::Unfit, why.words()),
+                None => (Call::Serving, "it listens"),
+            },
             Phase::Draining { why, .. } => (Call::Draining, why.words()),
             _ => return None,
         };
         let origin = if unit.ours { origin } else { Origin::Label };
-        let unit_id = Arc::clone(&unit.id.0);
+        let unit_id = Some(Arc::clone(&unit.id.0));
         Some(FleetNode { address, origin, weight: unit.weight, unit: unit_id, call, reason: reason.into() })
+    }
+
+    /// The same while it has no address: how far it is. `number`: which of those it is.
+    pub(super) fn coming(&self, number: usize, origin: Origin) -> Option<FleetNode> {
+        let reason = match self.life.phase() {
+            Phase::Pulling(words) => format!("its image comes: {words}").into(),
+            Phase::Creating => "its engine creates it".into(),
+            Phase::Starting => "it is created, and does not run yet".into(),
+            _ => return None,
+        };
+        let address = NodeAddress::Unresolved(format!("starting-{number}").into());
+        Some(FleetNode { address, origin, weight: 1, unit: None, call: Call::Starting, reason })
     }
 
     /// Does its engine still owe an answer?
@@ -76,17 +96,32 @@ impl Mate {
         *self.life.phase() == Phase::Serving && entry.is_some_and(|entry| entry.state == NodeState::Serving)
     }
 
-    /// The node that the workers count on.
-    pub(super) fn node(&self, backend_name: &str, backend: Option<&Backend>) -> Option<Arc<Node>> {
+    /// Finds the node that the workers count on. One that drains stays what it is: its address may have another one soon.
+    pub(super) fn look_up(&mut self, backend_name: &str, roster: &Roster) {
+        if self.node.is_none() || !matches!(self.life.phase(), Phase::Draining { .. }) {
+            self.node = roster.find(&self.id(backend_name)).or(self.node.take());
+        }
+    }
+
+    /// Requests that it has in flight.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.node.as_ref().map_or(0, |node| node.in_flight())
+    }
+
+    /// Has an operator taken it out, or is it unfit?
+    pub(super) fn is_withheld(&self, backend_name: &str, backend: Option<&Backend>) -> bool {
         let id = self.id(backend_name);
-        let entry = backend?.nodes.iter().find(|entry| entry.node.id == id)?;
-        Some(Arc::clone(&entry.node))
+        let mut nodes = backend.into_iter().flat_map(|backend| &backend.nodes);
+        let entry = nodes.find(|entry| entry.node.id == id);
+        let taken_out = |entry: &Entry| matches!(entry.state, NodeState::Draining | NodeState::Down);
+        *self.life.phase() == Phase::Serving && (self.unfit.is_some() || entry.is_some_and(taken_out))
     }
 
     /// As the registry names it.
     pub(super) fn id(&self, backend: &str) -> Arc<str> {
-        match self.unit.as_ref().and_then(|unit| unit.address) {
-            Some(address) => format!("{backend}/{address}").into(),
+        match self.unit.as_ref() {
+            Some(Unit { address: Some(address), .. }) => format!("{backend}/{address}").into(),
+            Some(unit) => format!("{backend}/{}", unit.id).into(),
             None => format!("{backend}/(new)").into(),
         }
     }

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::group::Group;
+use super::group::{Group, may_act};
+use super::mate::Mate;
 use super::{Wiring, refuse};
 use crate::config::settings::FleetSettings;
+use crate::control::fleet::Unit;
 use crate::logic::limits::WARM_TIMEOUT;
 use crate::logic::scale::lifecycle::{Leaving, Phase};
 use crate::shared::event::{Event, Kind, Level};
@@ -18,6 +20,8 @@ pub(super) struct Spec {
     pub(super) settings: Arc<FleetSettings>,
     /// Tells one way of starting nodes from another.
     pub(super) fingerprint: Arc<str>,
+    /// The image of its first node: that of all.
+    pub(super) image: Option<Arc<str>>,
 }
 
 impl Spec {
@@ -25,7 +29,13 @@ impl Spec {
         use sha2::{Digest, Sha256};
         let digest = Sha256::digest(format!("{settings:?}").as_bytes());
         let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into();
-        Self { settings: Arc::clone(settings), fingerprint }
+        Self { settings: Arc::clone(settings), fingerprint, image: None }
+    }
+
+    /// Was this unit started from it?
+    fn made(&self, unit: &Unit) -> bool {
+        let same_image = self.image.is_none() || self.image == unit.image;
+        self.fingerprint == unit.fingerprint && same_image
     }
 }
 
@@ -39,31 +49,36 @@ pub(super) struct Roll {
     pub(super) failed: bool,
     /// Old nodes that were let go.
     replaced: usize,
+    /// Nodes that were started because the load asked for more: they let nobody go.
+    pub(super) added: usize,
 }
 
 impl Roll {
     pub(super) fn new(before: Spec, now: Duration) -> Self {
-        Self { began: now, before, failed: false, replaced: 0 }
+        Self { began: now, before, failed: false, replaced: 0, added: 0 }
     }
 }
 
 impl Group {
     /// Replaces all nodes, by the order of an operator.
-    pub(super) fn roll(&mut self, now: Duration) -> Outcome {
+    pub(super) fn roll(&mut self, wiring: &Wiring, now: Duration) -> Outcome {
+        may_act(wiring)?;
         if self.roll.is_some() {
             let message = format!("the nodes of {} are being replaced already", self.name);
             return Err(refuse(Fault::Conflict, "rolling", message, "wait until it is done"));
         }
-        self.begin_roll(now);
+        self.begin_roll(wiring, now);
         let count = self.nodes.iter().filter(|mate| mate.is_old).count();
         Ok(format!("{count} nodes of {} are replaced, one at a time", self.name))
     }
 
     /// All nodes are old ones from now on, and new ones are what the configuration says.
-    pub(super) fn begin_roll(&mut self, now: Duration) {
+    pub(super) fn begin_roll(&mut self, wiring: &Wiring, now: Duration) {
+        self.drain_unfit(wiring, now);
         // A roll that another one overtakes has proven nothing: what was there before it is what can be gone back to.
         let before = self.roll.take().map_or_else(|| self.spec.clone(), |roll| roll.before);
         self.spec = self.wanted.clone();
+        self.roll_trouble = None;
         self.starts.forgive();
         for mate in self.nodes.iter_mut().filter(|mate| mate.life.is_ours()) {
             (mate.is_old, mate.of_roll) = (true, false);
@@ -78,13 +93,17 @@ impl Group {
             return self.give_up_roll(wiring, now);
         }
         let here = |phase: &Phase| matches!(phase, Phase::Serving | Phase::Warming);
-        let old = self.nodes.iter().position(|mate| mate.is_old && here(mate.life.phase()));
-        let Some(old) = old else {
+        let snapshot = wiring.published.current();
+        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
+        // Those first that carry nothing, then those with the least to lose.
+        let rank = |(_, mate): &(usize, &Mate)| {
+            (mate.takes_requests(&self.name, backend.map(|backend| &**backend)), mate.in_flight())
+        };
+        let olds = self.nodes.iter().enumerate().filter(|(_, mate)| mate.is_old && here(mate.life.phase()));
+        let Some((old, _)) = olds.min_by_key(rank) else {
             let text = format!("all nodes were replaced, in {:.0} s", (now - roll.began).as_secs_f64());
             return self.end_roll(Level::Info, text, wiring);
         };
-        let snapshot = wiring.published.current();
-        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
         let mut served = 0;
         for mate in self.nodes.iter().filter(|mate| mate.of_roll) {
             match mate.life.phase() {
@@ -100,7 +119,7 @@ impl Group {
         }
         // Each new one lets one old one go.
         match &mut self.roll {
-            Some(roll) if served > roll.replaced => {
+            Some(roll) if served > roll.replaced + roll.added => {
                 roll.replaced += 1;
                 self.drain(old, Leaving::Replaced, wiring, now);
             }
@@ -112,25 +131,19 @@ impl Group {
 
     /// New nodes that take no requests go; those that are started from now on are of the version that serves.
     fn give_up_roll(&mut self, wiring: &Wiring, now: Duration) {
+        self.drain_unfit(wiring, now);
         let Some(roll) = self.roll.take() else { return };
-        let snapshot = wiring.published.current();
-        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
-        for index in 0..self.nodes.len() {
-            let mate = &self.nodes[index];
-            if mate.of_roll && !mate.takes_requests(&self.name, backend.map(|backend| &**backend)) {
-                self.drain(index, Leaving::Unfit, wiring, now);
-            }
-        }
-        let is_before = |fingerprint: &Arc<str>| *fingerprint == roll.before.fingerprint;
         let serves = self.nodes.iter().any(|mate| {
             *mate.life.phase() == Phase::Serving
-                && mate.unit.as_ref().is_some_and(|unit| is_before(&unit.fingerprint))
+                && mate.unit.as_ref().is_some_and(|unit| roll.before.made(unit))
         });
+        let is_another =
+            self.spec.fingerprint != roll.before.fingerprint || self.spec.image != roll.before.image;
         let mut text =
             "the roll has stopped: a new node did not come up, or did not last; the old ones go on. Correct \
                         the image or the command, and reload or roll again"
                 .to_owned();
-        if serves && !is_before(&self.spec.fingerprint) {
+        if serves && is_another {
             self.spec = roll.before;
             self.starts.forgive();
             text += "; until then nodes are started as they were before";
@@ -139,9 +152,22 @@ impl Group {
         self.end_roll(Level::Error, text, wiring);
     }
 
+    /// New nodes that take no requests go.
+    fn drain_unfit(&mut self, wiring: &Wiring, now: Duration) {
+        let snapshot = wiring.published.current();
+        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
+        for index in 0..self.nodes.len() {
+            let mate = &self.nodes[index];
+            if mate.of_roll && !mate.takes_requests(&self.name, backend.map(|backend| &**backend)) {
+                self.drain(index, Leaving::Unfit, wiring, now);
+            }
+        }
+    }
+
     fn end_roll(&mut self, level: Level, text: String, wiring: &Wiring) {
         self.roll = None;
         self.nodes.iter_mut().for_each(|mate| mate.of_roll = false);
+        self.roll_trouble = (level == Level::Error).then(|| text.clone());
         wiring.events.send(Event::now(Kind::Scale, level, text).backend(&self.name));
     }
 }

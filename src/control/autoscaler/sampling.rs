@@ -32,18 +32,19 @@ impl Group {
         self.moment.looks += 1;
         self.moment.queued += f64::from(waiting);
         for index in 0..self.nodes.len() {
-            let node = self.nodes[index].node(&self.name, backend);
-            let in_flight = node.as_ref().map_or(0, |node| node.in_flight());
+            self.nodes[index].look_up(&self.name, &wiring.roster);
+            let in_flight = self.nodes[index].in_flight();
             self.moment.in_flight += f64::from(in_flight);
             let acts = self.nodes[index].life.on(Happening::Load(in_flight), now);
             self.act(index, acts, wiring, now);
         }
+        self.drain_unhealthy(wiring, now);
         self.bury(now);
         self.read_processors(now);
         // Somebody waits, and nobody is on the way: that is not put off to the end of a tick.
         let wakes = waiting > 0 && self.nodes.iter().all(|mate| !is_there(&mate.life));
         if self.moment.looks >= LOOKS || wakes {
-            let sample = self.sample(waiting, backend, wiring, now);
+            let sample = self.sample(waiting, wiring, now);
             self.history.push(sample);
             if !self.leaves {
                 self.decide(wiring, now);
@@ -51,13 +52,13 @@ impl Group {
         }
     }
 
-    fn sample(&mut self, waiting: u32, backend: Option<&Backend>, wiring: &Wiring, now: Duration) -> Sample {
+    fn sample(&mut self, waiting: u32, wiring: &Wiring, now: Duration) -> Sample {
         let next = Moment { waiting_before: waiting, read_at: self.moment.read_at, ..Moment::default() };
         let moment = std::mem::replace(&mut self.moment, next);
         let looks = f64::from(moment.looks);
         let mut begun = 0;
         for mate in &mut self.nodes {
-            let total = mate.node(&self.name, backend).map_or(0, |node| node.requests_total());
+            let total = mate.node.as_ref().map_or(0, |node| node.requests_total());
             begun += total.saturating_sub(mate.requests_seen);
             mate.requests_seen = total;
         }
@@ -102,13 +103,11 @@ impl Group {
     }
 
     /// Takes a reading of a node's processors.
-    pub(super) fn take_used(&mut self, ticket: u64, stats: &Stats, wiring: &Wiring, now: Duration) {
+    pub(super) fn take_used(&mut self, ticket: u64, stats: &Stats, now: Duration) {
         let Some(mate) = self.nodes.iter_mut().find(|mate| mate.ticket == ticket) else { return };
         let cores = stats.cores.unwrap_or_else(cores);
         let Some(share) = mate.processor.read(now, stats.cpu, cores) else { return };
-        let snapshot = wiring.published.current();
-        let backend = snapshot.backends.iter().find(|backend| backend.name == self.name);
-        if let Some(node) = mate.node(&self.name, backend.map(|backend| &**backend)) {
+        if let Some(node) = &mate.node {
             node.set_cpu(share, std::time::Instant::now());
         }
     }

@@ -1,11 +1,13 @@
 //! The autoscaler with an engine in memory: what it starts, drains and stops, and in which order.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::config::Settings;
-use crate::control::fleet::{self, EngineError, EngineFault, StartOrder, Stats, Steps, UnitId};
+use crate::control::fleet::{self, EngineError, EngineFault, StartOrder, Stats, Steps, Unfit, UnitId};
+use crate::logic::scale::lifecycle::Happening;
 use crate::shared::event::events;
 use crate::shared::node::{Node, NodeState};
 use crate::shared::snapshot::{Backend, Entry, Snapshot};
@@ -22,6 +24,9 @@ struct State {
     /// The next list is given this much later than it was read.
     late_list: Option<Duration>,
     count: u32,
+    /// What the image's name means; no engine knows another one than that and those of its units.
+    image: Option<Arc<str>>,
+    unfit: Option<(UnitId, Unfit)>,
     watchers: Vec<mpsc::Sender<Change>>,
 }
 
@@ -72,6 +77,7 @@ impl Fleet for Memory {
                 running: true,
                 ours: true,
                 weight: 1,
+                image: order.image.clone().or_else(|| state.image.clone()),
             };
             state.log.push(format!("start {}", unit.id));
             state.units.push((unit.clone(), Some(listener)));
@@ -108,6 +114,10 @@ impl Fleet for Memory {
         Box::pin(async { Ok(Stats::default()) })
     }
 
+    fn unfit(&self, unit: &UnitId) -> Option<Unfit> {
+        self.with(|state| state.unfit.as_ref().filter(|(id, _)| id == unit).map(|(_, why)| *why))
+    }
+
     fn watch(&self) -> mpsc::Receiver<Change> {
         let (sender, receiver) = mpsc::channel(16);
         self.with(|state| state.watchers.push(sender));
@@ -131,6 +141,11 @@ struct Rig {
     published: Published,
     reload: watch::Sender<InForce>,
     nodes: HashMap<SocketAddr, Arc<Node>>,
+    roster: Roster,
+    /// Nodes that an operator drains.
+    withheld: HashSet<SocketAddr>,
+    /// The registry has forgotten the backend.
+    forgotten: bool,
 }
 
 impl Rig {
@@ -142,6 +157,7 @@ impl Rig {
         let (table, nodes) = watch::channel(FleetTable::new());
         let (orders, received) = mpsc::channel(4);
         let (events, told) = events();
+        let roster = Roster::default();
         let wiring = Wiring {
             published: published.clone(),
             table,
@@ -150,12 +166,24 @@ impl Rig {
             signals: Arc::new(Nothing),
             in_force,
             alarm: Arc::default(),
+            roster: roster.clone(),
             dry_run,
         };
         let shared: Arc<dyn Fleet> = engine.clone();
         let autoscaler = Autoscaler::new(Box::new(move |_| Arc::clone(&shared)), wiring);
         tokio::spawn(autoscaler.run());
-        Self { engine, table: nodes, orders, told, published, reload, nodes: HashMap::new() }
+        Self {
+            engine,
+            table: nodes,
+            orders,
+            told,
+            published,
+            reload,
+            nodes: HashMap::new(),
+            roster,
+            withheld: HashSet::new(),
+            forgotten: false,
+        }
     }
 
     /// What the registry does: the table becomes nodes.
@@ -167,18 +195,22 @@ impl Rig {
                 .nodes
                 .entry(address)
                 .or_insert_with(|| Arc::new(Node::new("api".into(), node.address.clone(), node.origin)));
+            self.roster.add(known);
             let state = match node.call {
+                Call::Starting => NodeState::Starting,
                 Call::Warming => NodeState::Warming,
+                Call::Unfit => NodeState::Unhealthy,
+                Call::Serving if self.withheld.contains(&address) => NodeState::Draining,
                 Call::Serving => NodeState::Serving,
                 Call::Draining => NodeState::Draining,
             };
             let reason = Arc::clone(&node.reason);
             Some(Entry { state, reason, ..Entry::of(Arc::clone(known), 1) })
         });
-        let backend = Backend::of(nodes.collect());
+        let backend = Arc::new(Backend::of(nodes.collect()));
         let before = self.published.current();
         self.published.publish(Snapshot {
-            backends: vec![Arc::new(backend)],
+            backends: if self.forgotten { Vec::new() } else { vec![backend] },
             routes: Arc::clone(&before.routes),
             listeners: Vec::new(),
             protocols: Vec::new(),
@@ -227,6 +259,25 @@ impl Rig {
     fn told(&self) -> String {
         self.told.try_iter().map(|event| format!("{}: {}\n", event.kind.name(), event.text)).collect()
     }
+}
+
+fn unit(id: &str, backend: &str, address: Option<SocketAddr>, running: bool) -> Unit {
+    Unit {
+        id: UnitId(id.into()),
+        backend: backend.into(),
+        fingerprint: "other".into(),
+        address,
+        running,
+        ours: true,
+        weight: 1,
+        image: None,
+    }
+}
+
+fn without_backend() -> InForce {
+    let text = "routes: [{ path: /*, servers: [{ url: 'http://1.1.1.1' }] }]\n";
+    let other = crate::config::parse(text, "plimsoll.yaml", &|_| None).unwrap();
+    InForce { settings: Arc::new(other), reloaded_ms: None, last: None }
 }
 
 fn settings(command: &str, min: u32, max: u32) -> Settings {
@@ -298,15 +349,7 @@ async fn units_of_an_earlier_life_are_adopted_and_those_without_a_backend_end() 
     let mut listeners = Vec::new();
     for (id, backend, ours) in [("old", "api", true), ("orphan", "gone", true), ("guest", "gone", false)] {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let unit = Unit {
-            id: UnitId(id.into()),
-            backend: backend.into(),
-            fingerprint: "other".into(),
-            address: listener.local_addr().ok(),
-            running: true,
-            ours,
-            weight: 1,
-        };
+        let unit = Unit { ours, ..unit(id, backend, listener.local_addr().ok(), true) };
         engine.with(|state| state.units.push((unit, None)));
         listeners.push(listener);
     }
@@ -322,9 +365,23 @@ async fn units_of_an_earlier_life_are_adopted_and_those_without_a_backend_end() 
 
 #[tokio::test]
 async fn a_dry_run_tells_and_starts_nothing() {
-    let rig = Rig::start(Arc::default(), 1, 4, true);
+    let engine = Arc::new(Memory::default());
+    // What another balancer of the same configuration is about to start, or has lost.
+    for (id, running) in [("created", false), ("lost", true)] {
+        let unit = unit(id, "api", None, running);
+        engine.with(|state| state.units.push((unit, None)));
+    }
+    let rig = Rig::start(engine, 1, 4, true);
     let deadline = Instant::now() + Duration::from_secs(10);
     while !rig.told().contains("(dry run: nothing is done)") {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let fault = |outcome: Outcome| outcome.map_err(|refused| refused.code).unwrap_err();
+    assert_eq!(fault(rig.order(Wish::AddNode { backend: "api".into() }).await), "dry_run");
+    assert_eq!(fault(rig.order(Wish::Roll { backend: "api".into() }).await), "dry_run");
+    rig.reload.send_replace(without_backend());
+    while !rig.table.borrow().is_empty() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -414,8 +471,135 @@ async fn a_list_from_before_a_node_came_says_nothing_of_it() {
 async fn a_backend_that_is_gone_drains_all_its_nodes() {
     let mut rig = Rig::start(Arc::default(), 2, 4, false);
     rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
-    let text = "routes: [{ path: /*, servers: [{ url: 'http://1.1.1.1' }] }]\n";
-    let other = crate::config::parse(text, "plimsoll.yaml", &|_| None).unwrap();
-    rig.reload.send_replace(InForce { settings: Arc::new(other), reloaded_ms: None, last: None });
+    // The registry forgets it at once; what its nodes carry goes on.
+    rig.nodes.values().for_each(|node| node.begin());
+    rig.forgotten = true;
+    rig.publish();
+    rig.reload.send_replace(without_backend());
+    rig.wait("both drain", |rig| rig.calls() == [Call::Draining; 2]).await;
+    for _ in 0..50 {
+        assert_eq!(rig.engine.running(), 2, "stopped with a request in flight");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.nodes.values().for_each(|node| node.end());
     rig.wait("none runs", |rig| rig.engine.running() == 0 && rig.calls().is_empty()).await;
+}
+
+#[tokio::test]
+async fn the_load_is_served_while_nodes_are_replaced() {
+    let mut rig = Rig::start(Arc::default(), 2, 4, false);
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    rig.reload.send_replace(InForce {
+        settings: Arc::new(settings("y", 2, 4)),
+        reloaded_ms: None,
+        last: None,
+    });
+    rig.scale(Some(4), None).await.unwrap();
+    rig.wait("four new ones serve", |rig| {
+        let is_old =
+            |rig: &Rig| ["u1", "u2"].iter().any(|id| !rig.engine.log().contains(&format!("remove {id}")));
+        !is_old(rig) && rig.calls() == [Call::Serving; 4]
+    })
+    .await;
+    let starts = rig.engine.log().iter().filter(|line| line.starts_with("start")).count();
+    assert_eq!((starts, rig.engine.running()), (6, 4), "{:?}", rig.engine.log());
+}
+
+#[tokio::test]
+async fn a_node_that_an_operator_holds_back_is_replaced() {
+    let mut rig = Rig::start(Arc::default(), 1, 4, false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    rig.withheld.extend(rig.nodes.keys().copied());
+    rig.wait("another one serves", |rig| rig.calls() == [Call::Serving; 2]).await;
+}
+
+#[tokio::test]
+async fn a_lower_bound_holds_over_what_an_operator_said() {
+    let mut rig = Rig::start(Arc::default(), 1, 4, false);
+    rig.scale(Some(3), None).await.unwrap();
+    rig.wait("three serve", |rig| rig.calls() == [Call::Serving; 3]).await;
+    rig.reload.send_replace(InForce {
+        settings: Arc::new(settings("x", 1, 2)),
+        reloaded_ms: None,
+        last: None,
+    });
+    rig.wait("two serve", |rig| rig.engine.running() == 2 && rig.calls() == [Call::Serving; 2]).await;
+    assert!(
+        rig.told().contains("an operator wanted 3 nodes; `min` is 1 and `max` is 2 now, so there will be 2")
+    );
+}
+
+#[tokio::test]
+async fn a_unit_that_is_not_fit_gets_nothing_and_is_replaced_for_that_time() {
+    let engine = Arc::new(Memory::default());
+    let mut rig = Rig::start(Arc::clone(&engine), 1, 4, false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    let watcher = engine.with(|state| state.watchers[0].clone());
+    let paused = (UnitId("u1".into()), Unfit::Paused);
+    engine.with(|state| state.unfit = Some(paused.clone()));
+    watcher.send(Change::Unfit(paused.0, paused.1)).await.unwrap();
+    rig.wait("another one serves", |rig| rig.calls() == [Call::Unfit, Call::Serving]).await;
+    engine.with(|state| state.unfit = None);
+    watcher.send(Change::Appeared).await.unwrap();
+    rig.wait("both serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    // Its own check fails, and passes again.
+    watcher.send(Change::Unfit(UnitId("u2".into()), Unfit::Unhealthy)).await.unwrap();
+    rig.wait("it is held back", |rig| rig.calls() == [Call::Serving, Call::Unfit]).await;
+    watcher.send(Change::Unit(UnitId("u2".into()), Happening::Passed)).await.unwrap();
+    rig.wait("both serve again", |rig| rig.calls() == [Call::Serving; 2]).await;
+    let told = rig.told();
+    assert!(told.contains("gets no new requests: it is paused") && told.contains("is fit again"), "{told}");
+}
+
+#[tokio::test]
+async fn all_nodes_of_a_version_are_of_the_image_that_its_name_meant_at_first() {
+    let engine = Arc::new(Memory::default());
+    let means = |image: &str| engine.with(|state| state.image = Some(image.into()));
+    let images =
+        || engine.with(|state| state.units.iter().map(|(unit, _)| unit.image.clone()).collect::<Vec<_>>());
+    means("good");
+    let mut rig = Rig::start(Arc::clone(&engine), 1, 4, false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving]).await;
+    means("bad");
+    rig.scale(Some(2), None).await.unwrap();
+    rig.wait("two serve", |rig| rig.calls() == [Call::Serving; 2]).await;
+    assert_eq!(images(), [Some("good".into()), Some("good".into())]);
+    // A roll looks again. What it finds does not work, and so it is the former one that goes on.
+    engine.with(|state| state.out_of_order = true);
+    rig.order(Wish::Roll { backend: "api".into() }).await.unwrap();
+    let mut told = String::new();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !told.contains("the roll has stopped") {
+        assert!(Instant::now() < deadline, "{told}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        told += &rig.told();
+    }
+    engine.with(|state| state.out_of_order = false);
+    rig.scale(Some(3), None).await.unwrap();
+    rig.wait("three serve", |rig| rig.calls() == [Call::Serving; 3]).await;
+    assert_eq!(images(), vec![Some("good".into()); 3]);
+    means("better");
+    rig.order(Wish::Roll { backend: "api".into() }).await.unwrap();
+    rig.wait("all are new", |rig| {
+        rig.calls() == [Call::Serving; 3] && images().iter().all(|image| image.as_deref() == Some("better"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_stands_with_the_fleet_until_it_is_right() {
+    let engine = Arc::new(Memory::default());
+    engine.with(|state| state.out_of_order = true);
+    let mut rig = Rig::start(Arc::clone(&engine), 1, 4, false);
+    let trouble = |rig: &Rig| rig.table.borrow().get("api").and_then(|fleet| fleet.trouble.clone());
+    rig.wait("the trouble", |rig| {
+        trouble(rig).is_some_and(|text| {
+            text.contains("start")
+                && text.contains("the disk is full: make room")
+                && text.contains(" s after it")
+        })
+    })
+    .await;
+    engine.with(|state| state.out_of_order = false);
+    rig.wait("one serves", |rig| rig.calls() == [Call::Serving] && trouble(rig).is_none()).await;
 }

@@ -16,6 +16,17 @@ use super::labels::{self, Claim};
 use crate::config::settings::{DockerSettings, Reach};
 use crate::control::fleet::{EngineError, EngineFault, StartOrder, Stats, Unit, UnitId};
 
+/// The name of a container: of its backend, its owner and the start that made it. No two containers of one engine have
+/// the same name, so whoever has the one that his labels make is who was created with them.
+pub(super) fn name(backend: &str, owner: &str, ticket: &str) -> String {
+    format!("plimsoll-{backend}-{}-{ticket}", owner.get(..8).unwrap_or(owner))
+}
+
+/// A ticket as names and labels have it.
+pub(super) fn ticket(order: &StartOrder) -> String {
+    format!("{:x}", order.ticket)
+}
+
 /// What the engine is told to create.
 pub(super) fn body(
     order: &StartOrder,
@@ -29,6 +40,7 @@ pub(super) fn body(
         (labels::BACKEND, order.backend.to_string()),
         (labels::SPEC, order.fingerprint.to_string()),
         (labels::PORT, port.to_string()),
+        (labels::TICKET, ticket(order)),
     ];
     let inside = format!("{port}/tcp");
     // An empty port lets the engine choose a free one.
@@ -95,7 +107,7 @@ pub(super) fn address(
         return Err(EngineError::new(
             EngineFault::Refused,
             message,
-            "see its last log lines: run the image by hand",
+            "its image or its command is at fault: see its last log lines, or run it by hand",
         ));
     }
     let network = seen.network_settings.as_ref();
@@ -133,11 +145,18 @@ pub(super) fn unit(container: &ContainerSummary, owner: &str) -> Result<Option<U
     if is_managed && !ours {
         return Ok(None);
     }
+    if ours && !is_named_by_its_labels(container, found, owner) {
+        return Err(COPIED.into());
+    }
     if !ours && found.get(labels::ENABLE).is_none_or(|value| value != "true") {
         return Ok(None);
     }
     let Claim { backend, port, weight } = labels::claim(found)?;
-    let running = container.state == Some(ContainerSummaryStateEnum::RUNNING);
+    // One that is paused has not ended: it is unfit for a while.
+    let running = matches!(
+        container.state,
+        Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::PAUSED)
+    );
     let address = place(container, port);
     if !ours && running && address.is_none() {
         return Err(
@@ -156,7 +175,26 @@ pub(super) fn unit(container: &ContainerSummary, owner: &str) -> Result<Option<U
         running,
         ours,
         weight,
+        image: container.image_id.as_deref().map(Into::into),
     }))
+}
+
+const COPIED: &str = "its labels say that this balancer created it, and its name says that it did not: they were copied (`docker commit`, \
+     another tool), or somebody renamed it. It gets no requests and is not stopped; take the label `plimsoll.managed` off \
+     it, and it may join with `plimsoll.enable=true`";
+
+/// Labels are handed down by `docker commit` and copied by people and tools; a name is not.
+fn is_named_by_its_labels(
+    container: &ContainerSummary,
+    labels: &HashMap<String, String>,
+    owner: &str,
+) -> bool {
+    let (Some(backend), Some(ticket)) = (labels.get(labels::BACKEND), labels.get(labels::TICKET)) else {
+        return false;
+    };
+    let ours = name(backend, owner, ticket);
+    let names = container.names.as_deref().unwrap_or_default();
+    names.iter().any(|name| name.strip_prefix('/').unwrap_or(name) == ours)
 }
 
 /// The published port on the loopback, else the address in a network of its own. A container in the host's network has
@@ -190,14 +228,37 @@ fn is_tcp(port: &PortSummary) -> bool {
     matches!(port.typ, None | Some(PortSummaryTypeEnum::TCP | PortSummaryTypeEnum::EMPTY))
 }
 
-/// What a container uses.
-pub(super) fn stats(stats: &ContainerStatsResponse) -> Stats {
+/// Cores that a container may use; `None` where nobody limits it.
+pub(super) fn cores_limit(seen: &ContainerInspectResponse) -> Option<f64> {
+    let host = seen.host_config.as_ref()?;
+    let positive = |number: Option<i64>| number.filter(|number| *number > 0).map(|number| number as f64);
+    let by_quota = || {
+        // The kernel's period, where none is said.
+        const PERIOD_MICROS: f64 = 100_000.0;
+        Some(positive(host.cpu_quota)? / positive(host.cpu_period).unwrap_or(PERIOD_MICROS))
+    };
+    positive(host.nano_cpus).map(|nano| nano / 1e9).or_else(by_quota)
+}
+
+/// Cores of the engine's machine, as the figures of a container say.
+pub(super) fn engine_cores(stats: &ContainerStatsResponse) -> Option<f64> {
+    stats.cpu_stats.as_ref()?.online_cpus.filter(|cores| *cores > 0).map(f64::from)
+}
+
+/// What a container uses, of so many cores.
+pub(super) fn stats(stats: &ContainerStatsResponse, cores: f64) -> Stats {
     let cpu = stats.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref()?.total_usage);
     Stats {
         cpu: Duration::from_nanos(cpu.unwrap_or_default()),
-        cores: None,
+        cores: Some(cores),
         memory_bytes: stats.memory_stats.as_ref().and_then(|memory| memory.usage).unwrap_or_default(),
     }
+}
+
+/// A grace as the engine takes it: whole seconds, and never none where there is some.
+pub(super) fn grace_seconds(grace: Duration) -> i32 {
+    let seconds = grace.as_secs().saturating_add(u64::from(grace.subsec_nanos() > 0));
+    i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
 /// How far an image is, by its layers.

@@ -2,14 +2,14 @@
 //! lost something. A ping beside them notices an engine that hangs.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::{DockerFleet, fault};
+use super::{DockerFleet, fault, fitness};
 use crate::control::fleet::{Change, EngineError, UnitId};
 use crate::logic::scale::lifecycle::Happening;
 
@@ -65,6 +65,7 @@ async fn listen(fleet: &DockerFleet, changes: &mpsc::Sender<Change>, place: &mut
         tokio::select! {
             event = stream.next() => match event {
                 Some(Ok(event)) => {
+                    remember(fleet, &event);
                     if let Some(change) = place.take(&event)
                         && changes.send(change).await.is_err()
                     {
@@ -97,6 +98,19 @@ async fn ping(fleet: &DockerFleet, client: &bollard::Docker) -> Result<(), Engin
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(fleet.trouble(&error)),
         Err(_) => Err(fault::slow(&fleet.0.endpoint)),
+    }
+}
+
+/// What an event says beyond the moment.
+fn remember(fleet: &DockerFleet, event: &EventMessage) {
+    let id = event.actor.as_ref().and_then(|actor| actor.id.as_deref());
+    if let (Some(id), Some(action)) = (id, event.action.as_deref()) {
+        fleet.0.fitness.hear(id, action, Instant::now());
+        match action {
+            "die" | "destroy" => fleet.forget_container(id),
+            "update" => fleet.forget_limit(id),
+            _ => {}
+        }
     }
 }
 
@@ -144,7 +158,10 @@ fn meaning(event: &EventMessage, id: &str, action: &str) -> Option<Change> {
         "die" => Happening::Died(number("exitCode")),
         "destroy" => Happening::Removed,
         "health_status: healthy" => Happening::Passed,
-        _ => return None,
+        _ => {
+            let unfit = fitness::meaning(action).flatten()?;
+            return Some(Change::Unfit(UnitId(id.into()), unfit));
+        }
     };
     Some(Change::Unit(UnitId(id.into()), happening))
 }
@@ -154,6 +171,7 @@ mod tests {
     use bollard::models::EventActor;
 
     use super::*;
+    use crate::control::fleet::Unfit;
 
     fn event(nanos: i64, action: &str, attributes: &[(&str, &str)]) -> EventMessage {
         let attributes = attributes.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -178,7 +196,11 @@ mod tests {
         assert_eq!(place.take(&event(4, "destroy", &[])), unit(Happening::Removed));
         assert_eq!(place.take(&event(5, "health_status: healthy", &[])), unit(Happening::Passed));
         assert_eq!(place.take(&event(6, "start", &[])), Some(Change::Appeared));
-        for nothing in ["exec_start: /bin/true", "health_status: unhealthy", "stop", "attach", ""] {
+        assert_eq!(place.take(&event(6, "unpause", &[])), Some(Change::Appeared));
+        for (action, why) in [("pause", Unfit::Paused), ("health_status: unhealthy", Unfit::Unhealthy)] {
+            assert_eq!(place.take(&event(6, action, &[])), Some(Change::Unfit(UnitId("c1".into()), why)));
+        }
+        for nothing in ["exec_start: /bin/true", "health_status: starting", "stop", "attach", ""] {
             assert_eq!(place.take(&event(7, nothing, &[])), None, "{nothing}");
         }
         assert_eq!(place.take(&event(8, "kill", &[("signal", "many")])), None);

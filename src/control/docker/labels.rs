@@ -13,6 +13,8 @@ pub(super) const OWNER: &str = "plimsoll.owner";
 pub(super) const BACKEND: &str = "plimsoll.backend";
 pub(super) const SPEC: &str = "plimsoll.spec";
 pub(super) const PORT: &str = "plimsoll.port";
+/// Which start made it: the last part of its name too.
+pub(super) const TICKET: &str = "plimsoll.ticket";
 pub(super) const WEIGHT: &str = "plimsoll.weight";
 pub(super) const ENABLE: &str = "plimsoll.enable";
 

@@ -68,7 +68,7 @@ pub(super) fn backend(
     panics: bool,
     nodes: Vec<Entry>,
     before: Option<&Backend>,
-    (queue, scaling): (Option<Arc<Queue>>, Option<Scaling>),
+    (queue, scaling, trouble): (Option<Arc<Queue>>, Option<Scaling>, Option<Arc<str>>),
 ) -> Backend {
     let affinity = affinity::build(settings, &nodes, before);
     Backend {
@@ -81,6 +81,7 @@ pub(super) fn backend(
         budget: before.map_or_else(Arc::default, |before| Arc::clone(&before.budget)),
         queue,
         scaling,
+        trouble,
         adaptive: settings.adaptive,
         proxy_header: settings.proxy_header,
         nodes,
@@ -138,7 +139,7 @@ fn of_fleet(node: &FleetNode, in_flight_max: Option<NonZeroU32>) -> Place {
         in_flight_max,
         unresolved: None,
         call: Some((node.call, Arc::clone(&node.reason))),
-        unit: Some(Arc::clone(&node.unit)),
+        unit: node.unit.clone(),
     }
 }
 

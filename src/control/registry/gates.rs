@@ -1,5 +1,5 @@
-//! The limits of routes and the queues of backends: kept from one snapshot to the next while their settings are the same,
-//! with what they have counted and whom they hold.
+//! The limits of routes, kept from one snapshot to the next while their settings are the same, with what they have counted;
+//! and the queues of backends, kept for as long as there is the backend, with whom they hold.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -36,16 +36,19 @@ pub(super) fn queue(
     before: Option<&Backend>,
     alarm: &Alarm,
 ) -> Option<Arc<Queue>> {
-    let limited = settings.servers.iter().any(|server| server.in_flight_max.is_some());
-    if !limited && settings.adaptive.is_none() && settings.fleet.is_none() {
-        return None;
-    }
     let hold = settings.fleet.as_ref().map(|_| settings.scale.hold);
     let known = before.and_then(|before| before.queue.as_ref());
-    let is_same = |queue: &&Arc<Queue>| *queue.settings() == settings.queue && queue.hold() == hold.as_ref();
-    let kept = known.filter(is_same).map(Arc::clone);
-    kept.or_else(|| {
+    // Whoever waits in it shall be served whatever the settings become: without limits, too, it stays.
+    if let Some(kept) = known.filter(|queue| queue.holding().is_some() == hold.is_some()) {
+        kept.set_settings(settings.queue);
+        if let (Some(holding), Some(hold)) = (kept.holding(), hold) {
+            holding.set_settings(hold);
+        }
+        return Some(Arc::clone(kept));
+    }
+    let limited = settings.servers.iter().any(|server| server.in_flight_max.is_some());
+    (limited || settings.adaptive.is_some() || hold.is_some()).then(|| {
         let holding = hold.map(|hold| Holding::new(hold, alarm.clone()));
-        Some(Arc::new(Queue::new(Arc::clone(&settings.name), settings.queue).with(holding)))
+        Arc::new(Queue::new(Arc::clone(&settings.name), settings.queue).with(holding))
     })
 }

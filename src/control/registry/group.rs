@@ -18,6 +18,7 @@ use crate::shared::conduct::{Bench, Standing};
 use crate::shared::event::{Event, EventSender, Kind, Level};
 use crate::shared::node::{Node, NodeState, Origin};
 use crate::shared::queue::Alarm;
+use crate::shared::roster::Roster;
 use crate::shared::scaling::Scaling;
 use crate::shared::snapshot::{Backend, Entry};
 
@@ -38,11 +39,14 @@ pub(super) struct Group {
     grown_at: Instant,
     /// What is decided of its fleet.
     pub(super) standing: Option<fleet::Standing>,
+    /// Why its fleet is not as it should be.
+    pub(super) trouble: Option<Arc<str>>,
     alarm: Alarm,
+    roster: Roster,
 }
 
 impl Group {
-    pub(super) fn new(settings: BackendSettings, alarm: Alarm) -> Self {
+    pub(super) fn new(settings: BackendSettings, alarm: Alarm, roster: Roster) -> Self {
         Self {
             health: settings.health.clone().map(Arc::new),
             settings,
@@ -53,7 +57,9 @@ impl Group {
             window_began: Instant::now(),
             grown_at: Instant::now(),
             standing: None,
+            trouble: None,
             alarm,
+            roster,
         }
     }
 
@@ -72,7 +78,7 @@ impl Group {
         &mut self,
         places: Vec<Place>,
         removed: &HashSet<Arc<str>>,
-        manuals: &Manuals,
+        manuals: &mut Manuals,
         prober: &Prober,
     ) {
         let mut before: HashMap<Arc<str>, Member> =
@@ -88,8 +94,14 @@ impl Group {
                 continue;
             }
             let member = before.remove(&node.id);
+            // What an operator said of a container or process does not hold for the next one at its address.
+            if place.unit.is_some() && member.as_ref().is_none_or(|member| member.unit != place.unit) {
+                manuals.remove(&node.id);
+            }
             let mut member = member.unwrap_or_else(|| {
-                Member::new(Arc::new(node.on(Arc::clone(&self.bench))), place.weight, None)
+                let node = Arc::new(node.on(Arc::clone(&self.bench)));
+                self.roster.add(&node);
+                Member::new(node, place.weight, None)
             });
             member.weight = place.weight;
             member.in_flight_max = place.in_flight_max;
@@ -104,7 +116,8 @@ impl Group {
         self.bench.set(self.settings.outlier.as_ref(), wanted, !self.settings.slow_start.is_zero());
         // Among those that stay: new ones need not hurry where somebody serves.
         let others_serve = self.members.iter().any(|member| member.published() == Some(NodeState::Serving));
-        let mut gone: Vec<_> = before.into_values().filter(|member| member.unresolved.is_none()).collect();
+        let was_somewhere = |member: &Member| member.unresolved.is_none() && !member.is_coming();
+        let mut gone: Vec<_> = before.into_values().filter(was_somewhere).collect();
         gone.sort_by(|one, other| one.node.id.cmp(&other.node.id));
         for mut member in gone {
             let by_hand = removed.contains(&member.node.id);
@@ -239,8 +252,15 @@ impl Group {
         let name = Arc::clone(&self.settings.name);
         let queue = gates::queue(&self.settings, before.as_deref(), &self.alarm);
         let scaling = self.scaling(&nodes);
-        let backend =
-            super::build::backend(name, &self.settings, panics, nodes, before.as_deref(), (queue, scaling));
+        let trouble = self.trouble.clone();
+        let backend = super::build::backend(
+            name,
+            &self.settings,
+            panics,
+            nodes,
+            before.as_deref(),
+            (queue, scaling, trouble),
+        );
         let backend = Arc::new(backend);
         self.published = Some(Arc::clone(&backend));
         backend
@@ -281,7 +301,8 @@ fn announce(before: Option<&Backend>, nodes: &[Entry], healthy: usize, events: &
     let old: HashMap<_, _> = before.nodes.iter().map(|entry| (&entry.node.id, entry.state)).collect();
     for entry in nodes {
         let was = old.get(&entry.node.id);
-        if was == Some(&entry.state) {
+        // Its fleet tells of one that is made.
+        if was == Some(&entry.state) || entry.state == NodeState::Starting {
             continue;
         }
         let level = match entry.state {
@@ -294,7 +315,8 @@ fn announce(before: Option<&Backend>, nodes: &[Entry], healthy: usize, events: &
         events.send(about(entry, level, text));
     }
     let now: HashSet<_> = nodes.iter().map(|entry| &entry.node.id).collect();
-    for entry in before.nodes.iter().filter(|entry| !now.contains(&entry.node.id)) {
+    let was_there = |entry: &&Entry| entry.state != NodeState::Starting && !now.contains(&entry.node.id);
+    for entry in before.nodes.iter().filter(was_there) {
         let text = format!("node {} is gone: {}", entry.node.id, entry.reason);
         events.send(about(entry, Level::Info, text));
     }

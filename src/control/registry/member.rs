@@ -109,7 +109,7 @@ impl Member {
         others_serve: bool,
         prober: &Prober,
     ) {
-        let listens = !matches!(self.call, Some((Call::Warming, _)));
+        let listens = !matches!(self.call, Some((Call::Starting | Call::Warming, _)));
         let wanted = self.unresolved.is_none() && self.leaving.is_none() && listens;
         let Some(settings) = settings.filter(|_| wanted) else {
             self.probes = None;
@@ -121,10 +121,12 @@ impl Member {
             before => {
                 let health = match before {
                     Some(probes) => probes.health,
-                    // A node that serves already has others' trust: it goes on until its first probe.
-                    None => Health::unknown(others_serve && self.published.is_none()),
+                    // A node that serves already has others' trust: it goes on until its first probe. One that a fleet
+                    // has started proves itself in any case: requests wait for it.
+                    None => Health::unknown(!self.serves() && (others_serve || self.call.is_some())),
                 };
-                let probing = prober.start(Arc::clone(&self.node), Arc::clone(settings));
+                let eager = self.call.is_some() && health.verdict() == Verdict::Warming;
+                let probing = prober.start(Arc::clone(&self.node), Arc::clone(settings), eager);
                 let settings = Arc::clone(settings);
                 Some(Probes { health, trouble: "".into(), settings, agent_answers: true, _probing: probing })
             }
@@ -167,6 +169,9 @@ impl Member {
         if let Some(why) = self.leaving {
             return (NodeState::Draining, why.into());
         }
+        if let Some((Call::Starting, why)) = &self.call {
+            return (NodeState::Starting, Arc::clone(why));
+        }
         if let Some(why) = &self.unresolved {
             return (NodeState::Down, Arc::clone(why));
         }
@@ -177,8 +182,9 @@ impl Member {
         }
         match &self.call {
             Some((Call::Warming, why)) => return (NodeState::Warming, Arc::clone(why)),
+            Some((Call::Unfit, why)) => return (NodeState::Unhealthy, Arc::clone(why)),
             Some((Call::Draining, why)) => return (NodeState::Draining, Arc::clone(why)),
-            Some((Call::Serving, _)) | None => {}
+            Some((Call::Starting | Call::Serving, _)) | None => {}
         }
         let verdict = self.probes.as_ref().map(|probes| (probes.health.verdict(), &probes.trouble));
         match verdict {
@@ -238,6 +244,15 @@ impl Member {
         };
         self.published = Some(entry.clone());
         entry
+    }
+
+    /// Is it made just now, without an address?
+    pub(super) fn is_coming(&self) -> bool {
+        matches!(self.call, Some((Call::Starting, _)))
+    }
+
+    fn serves(&self) -> bool {
+        self.published() == Some(NodeState::Serving)
     }
 
     /// The state that was published last.

@@ -547,14 +547,22 @@ async fn a_name_whose_every_address_changes_at_once_leaves_no_gap() {
 
 fn of_fleet(address: SocketAddr, call: Call) -> FleetNode {
     let address = NodeAddress::Tcp(address);
-    FleetNode { address, origin: Origin::Process, weight: 1, unit: "u".into(), call, reason: "so".into() }
+    FleetNode {
+        address,
+        origin: Origin::Process,
+        weight: 1,
+        unit: Some("u".into()),
+        call,
+        reason: "so".into(),
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fleets_nodes_come_and_go_as_it_says() {
     let rig = Rig::start(settings(&[fixed(1)]), known()).await;
     let tell = |nodes| {
-        rig.table.send_replace(FleetTable::from([("api".into(), FleetState { nodes, standing: None })]))
+        rig.table
+            .send_replace(FleetTable::from([("api".into(), FleetState { nodes, ..FleetState::default() })]))
     };
     let address: SocketAddr = "127.0.0.1:7".parse().unwrap();
     for (call, state) in [
@@ -581,7 +589,7 @@ async fn orders_for_fleets_are_handed_on() {
     };
     let mut rig = Rig::start(with(&[fixed(1)], fleet), known()).await;
     let nodes = vec![of_fleet("127.0.0.1:7".parse().unwrap(), Call::Serving)];
-    rig.table.send_replace(FleetTable::from([("api".into(), FleetState { nodes, standing: None })]));
+    rig.table.send_replace(FleetTable::from([("api".into(), FleetState { nodes, ..FleetState::default() })]));
     rig.wait("its node", |snapshot| entries(snapshot).len() == 2).await;
     for wish in [
         Wish::AddNode { backend: "api".into() },

@@ -66,8 +66,8 @@ impl Session {
         let due = *course.queue_due.get_or_insert(self.timer.now() + to_ms(timeout));
         self.timer.bring_forward(due);
         let waited = std::future::poll_fn(|cx| {
-            if let Poll::Ready(node) = waiting.poll(cx) {
-                return Poll::Ready(Ok(node));
+            if let Poll::Ready(waited) = waiting.poll(cx) {
+                return Poll::Ready(waited.map_err(NoPlace::Fault));
             }
             if job.upload.is_none() && self.poll_client_gone(cx) {
                 return Poll::Ready(Err(NoPlace::ClientGone));

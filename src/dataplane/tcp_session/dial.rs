@@ -126,8 +126,8 @@ impl Session {
         let due = *attempts.queue_due.get_or_insert(self.timer.now() + timeout);
         self.timer.set_at(due);
         let waited = std::future::poll_fn(|cx| {
-            if let Poll::Ready(node) = waiting.poll(cx) {
-                return Poll::Ready(Ok(node));
+            if let Poll::Ready(waited) = waiting.poll(cx) {
+                return Poll::Ready(waited.map_err(End::Fault));
             }
             if self.poll_client_gone(cx) {
                 return Poll::Ready(Err(End::ClientGone));

@@ -25,6 +25,8 @@ pub struct FleetView {
     pub serving: u32,
     /// Nodes on their way there.
     pub starting: u32,
+    /// Nodes of others that take requests: they carry a part of the load, and are not ours to start or stop.
+    pub joined: u32,
     /// From the order to start to the first request that may be sent, as measured.
     pub boot: Duration,
     /// When nodes were last added.

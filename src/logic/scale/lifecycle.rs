@@ -77,6 +77,8 @@ pub enum Leaving {
     Lost,
     /// It was to replace others, and takes no requests.
     Unfit,
+    /// Its own health check fails.
+    Unhealthy,
 }
 
 impl Leaving {
@@ -89,6 +91,7 @@ impl Leaving {
             Self::Foreign => "somebody else stops it",
             Self::Lost => "its engine does not have it any more",
             Self::Unfit => "it was to replace others, and takes no requests",
+            Self::Unhealthy => "its own health check fails for too long",
         }
     }
 }
@@ -429,11 +432,7 @@ impl Lifecycle {
     fn end(&mut self, why: Leaving, now: Duration) -> Vec<Act> {
         let mut acts = self.cut();
         if self.in_flight > 0 {
-            let text = format!(
-                "cut {} requests: its drain took more than {} s",
-                self.in_flight,
-                NODE_DRAIN_MAX.as_secs()
-            );
+            let text = format!("its drain took more than {} s", NODE_DRAIN_MAX.as_secs());
             acts.push(Act::Tell(Tone::Bad, text));
         }
         if !self.ours || why == Leaving::Lost {

@@ -30,9 +30,8 @@ impl Starts {
         if self.blocked_until.is_some_and(|until| until > now) {
             return;
         }
-        let doubled = START_RETRY_MIN.saturating_mul(1 << self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
-        self.blocked_until = Some(now + doubled.min(START_RETRY_MAX));
+        self.blocked_until = self.pause().map(|pause| now + pause);
     }
 
     /// Another image or an operator: what failed before says nothing any more.
@@ -49,6 +48,12 @@ impl Starts {
     /// Failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// The pause after the last failure.
+    pub fn pause(&self) -> Option<Duration> {
+        let last = self.failures.checked_sub(1)?;
+        Some(START_RETRY_MIN.saturating_mul(1 << last.min(16)).min(START_RETRY_MAX))
     }
 
     /// No start before then.

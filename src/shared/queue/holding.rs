@@ -7,12 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use arc_swap::ArcSwap;
+
 use crate::logic::scale::HoldSettings;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Holding {
-    settings: HoldSettings,
+    settings: ArcSwap<HoldSettings>,
     alarm: Alarm,
     /// No node takes requests.
     asleep: AtomicBool,
@@ -40,12 +42,20 @@ impl fmt::Debug for Alarm {
 impl Holding {
     /// Of a backend that is awake.
     pub fn new(settings: HoldSettings, alarm: Alarm) -> Self {
+        let settings = ArcSwap::from_pointee(settings);
         Self { settings, alarm, asleep: AtomicBool::new(false), lasts: AtomicBool::new(false) }
     }
 
-    /// What it was made with.
-    pub fn settings(&self) -> &HoldSettings {
-        &self.settings
+    /// What applies while no node takes requests.
+    pub fn settings(&self) -> HoldSettings {
+        **self.settings.load()
+    }
+
+    /// Other settings from now on.
+    pub fn set_settings(&self, settings: HoldSettings) {
+        if settings != self.settings() {
+            self.settings.store(Arc::new(settings));
+        }
     }
 
     /// Do its limits apply?

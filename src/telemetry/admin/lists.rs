@@ -93,6 +93,8 @@ struct BackendView<'a> {
     p50_us: Option<u64>,
     p99_us: Option<u64>,
     p999_us: Option<u64>,
+    /// Why its nodes are not started or stopped as they should be, and what comes next.
+    trouble: Option<&'a str>,
 }
 
 pub(super) async fn backends(State(admin): State<Arc<Admin>>) -> Response {
@@ -119,6 +121,7 @@ fn backend<'a>(backend: &'a Backend, view: &View<'_>) -> BackendView<'a> {
         p50_us: quantiles.map(|of| of.p50_us),
         p99_us: quantiles.map(|of| of.p99_us),
         p999_us: quantiles.map(|of| of.p999_us),
+        trouble: backend.trouble.as_deref(),
     }
 }
 

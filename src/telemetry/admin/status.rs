@@ -49,7 +49,8 @@ fn missing(phase: Phase, snapshot: &Snapshot) -> Vec<String> {
         let serves = backend.nodes.iter().any(|entry| entry.state == NodeState::Serving);
         // One that may sleep wakes with the next request.
         let may_sleep = backend.scaling.is_some_and(|scaling| scaling.min == 0);
-        let why = backend.nodes.first().map_or("it has no node", |entry| &entry.reason);
+        let of_node = || backend.nodes.first().map_or("it has no node", |entry| &entry.reason);
+        let why = backend.trouble.as_deref().unwrap_or_else(of_node);
         (!serves && !may_sleep).then(|| format!("backend {} has no serving node: {why}", backend.name))
     });
     listeners.into_iter().chain(backends).collect()

@@ -188,6 +188,7 @@ impl<'a> Present<'a> {
             },
             states,
             scaling: backend.scaling.map(|scaling| scaling_fields(&scaling, backend)),
+            trouble: backend.trouble.as_deref(),
         }
     }
 

@@ -27,7 +27,7 @@ export class Nodes {
 
   #group() {
     const bar = element("div", { class: "backend" }, element("b"), element("span", { class: "quiet" }),
-      element("span", { class: "grow" }));
+      element("span", { class: "grow trouble" }));
     const body = element("tbody", {}, element("tr", { class: "head" }, element("th", { colspan: COLUMNS, scope: "rowgroup" }, bar)));
     const button = (words, kind) => element("button", { text: words, class: kind, click: () => this.ask.backend(kind, body.group) });
     bar.append(button("Start a node…", "start"), button("Scale…", "scale"), button("Pause scaler…", "paused"), button("Replace all…", "roll"));
@@ -36,9 +36,10 @@ export class Nodes {
 
   #fill(body, group) {
     body.group = group;
-    const [name, words] = body.querySelector(".backend").children;
+    const [name, words, trouble] = body.querySelector(".backend").children;
     say(name, group.backend.name);
     say(words, backendWords(group));
+    say(trouble, whole(group.now?.trouble ?? ""));
     const scaling = group.now?.scaling;
     const fleet = group.backend.fleet !== null && group.writable;
     for (const button of body.querySelectorAll(".backend button")) {
@@ -85,8 +86,9 @@ export class Nodes {
     const wish = node.state === "draining" || node.state === "down" ? "ready" : "drain";
     mark(acts.children[0], "data-wish", wish);
     say(acts.children[0], wish === "ready" ? "Ready…" : "Drain…");
-    for (const button of acts.children) button.disabled = !writable;
-    mark(acts, "title", writable ? "" : "The admin API takes no writes here (admin.writable)");
+    const made = node.state === "starting";
+    for (const button of acts.children) button.disabled = !writable || made;
+    mark(acts, "title", made ? "It has no address yet" : writable ? "" : "The admin API takes no writes here (admin.writable)");
   }
 }
 

@@ -21,6 +21,7 @@ fn listed(labels: &[(&str, &str)], ip: &str) -> ContainerSummary {
     let endpoint = EndpointSettings { ip_address: Some(ip.into()), ..EndpointSettings::default() };
     ContainerSummary {
         id: Some("0123456789abcdef".into()),
+        names: Some(vec!["/plimsoll-api-me-7".into()]),
         labels: Some(labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()),
         state: Some(ContainerSummaryStateEnum::RUNNING),
         ports: Some(vec![PortSummary { private_port: 80, ..PortSummary::default() }]),
@@ -38,10 +39,13 @@ fn a_container_is_made_of_the_settings_and_carries_whose_it_is() {
         settings: Arc::new(crate::config::settings::FleetSettings::Docker(settings())),
         fingerprint: "f".into(),
         ticket: 7,
+        image: None,
     };
     let body = body(&order, &settings(), 8080, "me");
     let labels = body.labels.unwrap();
     assert_eq!((labels[labels::OWNER].as_str(), labels[labels::SPEC].as_str()), ("me", "f"));
+    assert_eq!(labels[labels::TICKET], "7");
+    assert_eq!(name("api", "0123456789abcdef", &ticket(&order)), "plimsoll-api-01234567-7");
     let host = body.host_config.unwrap();
     assert_eq!((host.nano_cpus, host.memory), (Some(1_500_000_000), Some(1 << 20)));
     let bound = host.port_bindings.unwrap()["8080/tcp"].clone().unwrap();
@@ -73,8 +77,13 @@ fn images_get_a_tag() {
 
 #[test]
 fn ours_joined_and_foreign_containers_are_told_apart() {
-    let ours =
-        [(labels::MANAGED, "true"), (labels::OWNER, "me"), (labels::BACKEND, "api"), (labels::SPEC, "s")];
+    let ours = [
+        (labels::MANAGED, "true"),
+        (labels::OWNER, "me"),
+        (labels::BACKEND, "api"),
+        (labels::SPEC, "s"),
+        (labels::TICKET, "7"),
+    ];
     let unit_of = |labels: &[(&str, &str)], ip: &str| unit(&listed(labels, ip), "me");
     let own = unit_of(&ours, "172.17.0.2").unwrap().unwrap();
     assert!(own.ours && own.running && &*own.fingerprint == "s");
@@ -93,6 +102,71 @@ fn ours_joined_and_foreign_containers_are_told_apart() {
     assert_eq!(unit_of(&[(labels::BACKEND, "api")], "172.17.0.3").unwrap(), None, "not enabled");
     // An owner without `managed` is a label that anybody can write.
     assert!(!unit_of(&[(labels::OWNER, "me"), joins[0], joins[1]], "172.17.0.3").unwrap().unwrap().ours);
+}
+
+#[test]
+fn labels_alone_make_no_container_ours() {
+    let labels = |ticket: &'static str| {
+        let more: &[_] = if ticket.is_empty() { &[] } else { &[(labels::TICKET, ticket)] };
+        let ours = [(labels::MANAGED, "true"), (labels::OWNER, "me"), (labels::BACKEND, "api")];
+        [&ours, more, &[(labels::ENABLE, "true")]].concat()
+    };
+    let named = |name: &str, ticket| ContainerSummary {
+        names: Some(vec!["/another/alias".into(), format!("/{name}")]),
+        ..listed(&labels(ticket), "172.17.0.2")
+    };
+    assert!(unit(&named("plimsoll-api-me-7", "7"), "me").unwrap().unwrap().ours);
+    for (name, ticket) in [
+        // By `docker commit` and `run`, by a tool that copies, by somebody who renamed it, without a ticket.
+        ("brave_bell", "7"),
+        ("plimsoll-api-me-7-copy", "7"),
+        ("plimsoll-api-me-8", "7"),
+        ("plimsoll-other-me-7", "7"),
+        ("plimsoll-api-me-", ""),
+    ] {
+        let why = unit(&named(name, ticket), "me").unwrap_err();
+        assert!(why.contains("copied") && why.contains("`plimsoll.managed`"), "{name}: {why}");
+    }
+}
+
+#[test]
+fn a_container_that_is_paused_has_not_ended() {
+    let labels = [(labels::ENABLE, "true"), (labels::BACKEND, "api")];
+    for (state, runs) in [
+        (ContainerSummaryStateEnum::RUNNING, true),
+        (ContainerSummaryStateEnum::PAUSED, true),
+        (ContainerSummaryStateEnum::EXITED, false),
+        (ContainerSummaryStateEnum::RESTARTING, false),
+    ] {
+        let container = ContainerSummary { state: Some(state), ..listed(&labels, "172.17.0.2") };
+        assert_eq!(unit(&container, "me").unwrap().unwrap().running, runs, "{state}");
+    }
+}
+
+#[test]
+fn the_cores_of_a_container_are_its_own_limit_however_it_was_said() {
+    let with = |host: HostConfig| {
+        cores_limit(&ContainerInspectResponse {
+            host_config: Some(host),
+            ..ContainerInspectResponse::default()
+        })
+    };
+    assert_eq!(with(HostConfig { nano_cpus: Some(1_500_000_000), ..HostConfig::default() }), Some(1.5));
+    let quota =
+        |quota, period| HostConfig { cpu_quota: Some(quota), cpu_period: period, ..HostConfig::default() };
+    assert_eq!(with(quota(50_000, Some(25_000))), Some(2.0));
+    assert_eq!(with(quota(50_000, None)), Some(0.5));
+    assert_eq!(with(quota(-1, Some(100_000))), None);
+    assert_eq!(with(HostConfig { nano_cpus: Some(0), ..HostConfig::default() }), None);
+    assert_eq!(cores_limit(&ContainerInspectResponse::default()), None);
+}
+
+#[test]
+fn a_grace_is_whole_seconds_and_never_none() {
+    for (millis, seconds) in [(0, 0), (1, 1), (500, 1), (1000, 1), (1001, 2), (10_000, 10)] {
+        assert_eq!(grace_seconds(Duration::from_millis(millis)), seconds, "{millis} ms");
+    }
+    assert_eq!(grace_seconds(Duration::MAX), i32::MAX);
 }
 
 #[test]

@@ -37,9 +37,9 @@ pub(super) fn growing(history: &History, fleet: &FleetView, settings: &ScaleSett
         return need;
     }
     let needs = [
-        target.in_flight.map(|places| by_places(history, fleet, window, places, now)),
-        target.in_flight.and_then(|places| by_gusts(history, settings, places, now)),
-        target.rps.and_then(|rps| by_rate(history, window, rps, now)),
+        target.in_flight.map(|places| by_places(history, fleet, window, places, now).beside(fleet)),
+        target.in_flight.and_then(|places| by_gusts(history, settings, places, now)?.beside(fleet).into()),
+        target.rps.and_then(|rps| by_rate(history, window, rps, now)?.beside(fleet).into()),
         target.cpu.and_then(|share| by_cpu(history, window, share, now)),
         target.p99.and_then(|bound| by_p99(history, fleet, window, bound, now)),
         wake(history, fleet),
@@ -71,12 +71,13 @@ pub(super) fn shrinking(
         // Of what is kept for gusts a tenth more, so that it is not given away and asked for again.
         let kept = by_gusts(history, settings, places / ROOM_RATE, now).map_or(0, |need| need.nodes);
         let nodes = whole(with_room(load, ROOM_DOWN) / places).max(kept);
-        needs.push(need(nodes, Reason::Spare, words).input("peak_in_flight", load));
+        needs.push(need(nodes, Reason::Spare, words).input("peak_in_flight", load).beside(fleet));
     }
     if let Some(rps) = target.rps {
         let rate = peak(&|sample| Some(sample.arrivals)).unwrap_or(0.0);
         let words = format!("at most {rate:.1} requests a second in the last {seconds} s");
-        needs.push(need(whole(rate * ROOM_RATE / rps), Reason::Spare, words).input("peak_rps", rate));
+        let nodes = whole(rate * ROOM_RATE / rps);
+        needs.push(need(nodes, Reason::Spare, words).input("peak_rps", rate).beside(fleet));
     }
     if let Some(share) = target.cpu {
         // Without a measurement nothing is known to be spare.
@@ -134,7 +135,7 @@ fn by_places(history: &History, fleet: &FleetView, window: Duration, places: f64
             .input("target_in_flight", places)
     };
     // Beyond what random ups explain, and so no need to look for longer.
-    let carried = f64::from(fleet.there()) * places;
+    let carried = f64::from(fleet.there() + fleet.joined) * places;
     if queued >= 1.0 {
         let words = format!("{queued:.0} requests wait: {fast:.1} places are missed, at {places:.0} a node");
         return inputs(need(nodes_for(fast), Reason::Queue, words));
@@ -164,7 +165,7 @@ fn forecast(history: &History, fleet: &FleetView, window: Duration, steady: f64,
     }
     let trend = history.trend(now, span, |sample| Some(sample.in_flight));
     let rise = trend.slope * span.as_secs_f64();
-    if !history.covers(now, span) || rise < 2.0 * steady.max(1.0).sqrt() || trend.slope < 4.0 * trend.error {
+    if !history.covers(now, span) || rise < 2.0 * steady.max(1.0).sqrt() || trend.slope < 5.0 * trend.error {
         return steady;
     }
     // The mean of a window is what it was half a window ago.
@@ -244,7 +245,7 @@ fn spare_by_p99(
 /// Without a node no request can be in flight: one that waits is enough.
 fn wake(history: &History, fleet: &FleetView) -> Option<Need> {
     let latest = history.latest()?;
-    let waits = latest.queued > 0.0 || latest.arrivals > 0.0;
+    let waits = latest.queued > 0.0 || (latest.arrivals > 0.0 && fleet.joined == 0);
     (waits && fleet.there() == 0).then(|| {
         need(1, Reason::Wake, "a request came, and there is no node".into()).input("waiting", latest.queued)
     })
@@ -289,6 +290,13 @@ fn need(nodes: u32, reason: Reason, words: String) -> Need {
 }
 
 impl Need {
+    /// What is left for our nodes where those of others carry their part.
+    fn beside(self, fleet: &FleetView) -> Self {
+        let nodes = self.nodes.saturating_sub(fleet.joined);
+        let need = Self { nodes, ..self };
+        if fleet.joined > 0 { need.input("joined", f64::from(fleet.joined)) } else { need }
+    }
+
     fn input(mut self, name: &'static str, value: f64) -> Self {
         self.inputs.push((name, value));
         self

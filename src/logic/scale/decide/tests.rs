@@ -50,6 +50,18 @@ fn the_need_is_the_load_and_the_root_of_it() {
 }
 
 #[test]
+fn nodes_of_others_carry_their_part() {
+    let settings = ScaleSettings { min: 0, ..Default::default() };
+    let joined = |serving, joined| FleetView { joined, ..fleet(serving) };
+    // 100 in flight ask for six nodes.
+    let decision = decide(&steady(100.0, 90, 4), &joined(4, 1), &settings, at(90));
+    assert_eq!((decision.action, decision.wanted), (Action::Up(1), 5));
+    assert!(decision.inputs.contains(&("joined", 1.0)), "{:?}", decision.inputs);
+    assert_eq!(decide(&steady(100.0, 90, 0), &joined(0, 6), &settings, at(90)).action, Action::Hold);
+    assert_eq!(decide(&steady(5.0, 90, 0), &joined(0, 1), &settings, at(90)).action, Action::Hold);
+}
+
+#[test]
 fn a_storm_wakes_one_node_and_more_only_once_it_has_served() {
     let settings = ScaleSettings { min: 0, ..Default::default() };
     let mut history = History::new(at(0), at(600));
@@ -249,13 +261,15 @@ proptest! {
             let draws: f64 = (0..4).map(|part| f64::from((state >> (part * 16)) as u16) / 65536.0 - 0.5).sum::<f64>() * 1.73;
             let noisy = (load + draws * 0.45 * load.sqrt()).max(0.0);
             history.push(second_of(noisy, second, view.serving));
-            match decide(&history, &view, &settings, at(second)).action {
-                Action::Up(count) => { view.serving += count; view.up_at = Some(at(second)); moves.push(second); }
-                Action::Down(count) => { view.serving -= count; view.down_at = Some(at(second)); moves.push(second); }
-                Action::Hold => {}
+            let decision = decide(&history, &view, &settings, at(second));
+            match decision.action {
+                Action::Up(count) => { view.serving += count; view.up_at = Some(at(second)); }
+                Action::Down(count) => { view.serving -= count; view.down_at = Some(at(second)); }
+                Action::Hold => continue,
             }
+            moves.push((second, decision.action, decision.words));
         }
-        let late: Vec<_> = moves.iter().filter(|second| **second > 200).collect();
+        let late: Vec<_> = moves.iter().filter(|(second, ..)| *second > 200).collect();
         prop_assert!(late.len() <= 1, "moves at {:?}", moves);
     }
 }

@@ -46,7 +46,10 @@ pub(super) fn pick(backend: &Backend, head: &RequestHead<'_>, client: Option<IpA
             backend.nodes.len(),
             backend.name
         ),
-        None => format!("no node of {} may take it.", backend.name),
+        None => match &backend.trouble {
+            Some(trouble) => format!("no node of {} may take it: {trouble}.", backend.name),
+            None => format!("no node of {} may take it.", backend.name),
+        },
     };
     Picked { node, nodes: nodes(&seen), text }
 }

@@ -99,6 +99,7 @@ pub(super) struct BackendFields<'a> {
     pub(super) phases: Phases,
     pub(super) states: BTreeMap<&'static str, usize>,
     pub(super) scaling: Option<Scaling>,
+    pub(super) trouble: Option<&'a str>,
 }
 
 /// Of a backend whose nodes the balancer starts and stops.
