@@ -4,9 +4,11 @@
 //! engine that hangs delays nothing but itself. What the registry shall publish stands in the [`FleetTable`].
 
 mod calls;
+mod fitness;
 mod group;
 mod knock;
 mod mate;
+mod orders;
 mod roll;
 mod sampling;
 #[cfg(test)]

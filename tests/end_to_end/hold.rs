@@ -276,7 +276,7 @@ site_cases! { on;
         // Its connection goes on, and so does the backend.
         bed.open_gate();
         bed.rig.order("POST", "/api/v1/backends/node/scale", "{\"paused\":false}");
-        assert_eq!(waits.send(get("/")).response().status(), 200);
+        wait_for("an answer", || (waits.send(get("/")).response().status() == 200).then_some(()));
     }
     fn a_reload_leaves_nobody_behind_who_waits(driver) {
         let bed = Bed::make(driver, "{ timeout: 5m }", "idle: 5m");

@@ -8,10 +8,9 @@ use tokio::sync::mpsc;
 use super::mate::{Mate, ticket};
 use super::roll::{Roll, Spec};
 use super::sampling::Moment;
-use super::{FleetNode, Standing, Wiring, refuse};
+use super::{FleetNode, Standing, Wiring};
 use crate::config::settings::{BackendSettings, FleetSettings};
-use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unfit, Unit, UnitId};
-use crate::logic::limits::WARM_TIMEOUT;
+use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unit, UnitId};
 use crate::logic::scale::ScaleSettings;
 use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide};
 use crate::logic::scale::hold;
@@ -20,7 +19,6 @@ use crate::logic::scale::processor::Processor;
 use crate::logic::scale::starts::Starts;
 use crate::logic::scale::window::History;
 use crate::shared::event::{Event, Kind, Level};
-use crate::shared::order::{Fault, Outcome, Refused};
 
 /// How long a unit that is no more is remembered: longer than an engine may take to give its list.
 const BURIED: Duration = Duration::from_secs(60);
@@ -317,7 +315,7 @@ impl Group {
     }
 
     /// First calls back nodes that are still there, then starts new ones.
-    fn grow(&mut self, count: u32, wiring: &Wiring, now: Duration) {
+    pub(super) fn grow(&mut self, count: u32, wiring: &Wiring, now: Duration) {
         let mut missing = count;
         for index in 0..self.nodes.len() {
             if missing > 0 && self.nodes[index].life.is_revivable() {
@@ -403,35 +401,6 @@ impl Group {
         }
         if *happening == Happening::Passed {
             self.is_unfit(unit, None, wiring, now);
-        }
-    }
-
-    /// A unit that runs should get no new requests, or may get them again.
-    pub(super) fn is_unfit(&mut self, unit: &UnitId, why: Option<Unfit>, wiring: &Wiring, now: Duration) {
-        let is_it = |mate: &Mate| mate.unit.as_ref().is_some_and(|known| known.id == *unit);
-        let Some(index) = self.nodes.iter().position(is_it) else { return };
-        let before = self.nodes[index].unfit;
-        if before.map(|(why, _)| why) == why {
-            return;
-        }
-        self.nodes[index].unfit = why.map(|why| (why, now));
-        let mate = &self.nodes[index];
-        match why {
-            Some(why) => {
-                self.tell(mate, Level::Warning, &format!("gets no new requests: it {}", why.words()), wiring)
-            }
-            None => self.tell(mate, Level::Info, "is fit again", wiring),
-        }
-    }
-
-    /// One of ours whose own health check fails for as long as a start may take is replaced.
-    pub(super) fn drain_unhealthy(&mut self, wiring: &Wiring, now: Duration) {
-        for index in 0..self.nodes.len() {
-            let mate = &self.nodes[index];
-            let late = |(why, since)| why == Unfit::Unhealthy && now.saturating_sub(since) > WARM_TIMEOUT;
-            if mate.life.is_ours() && *mate.life.phase() == Phase::Serving && mate.unfit.is_some_and(late) {
-                self.drain(index, Leaving::Unhealthy, wiring, now);
-            }
         }
     }
 
@@ -540,7 +509,7 @@ impl Group {
         }
     }
 
-    fn tell(&self, mate: &Mate, level: Level, text: &str, wiring: &Wiring) {
+    pub(super) fn tell(&self, mate: &Mate, level: Level, text: &str, wiring: &Wiring) {
         let id = mate.id(&self.name);
         let event = Event::now(Kind::Fleet, level, format!("node {id}: {text}"));
         wiring.events.send(event.backend(&self.name).node(&id));
@@ -554,71 +523,6 @@ impl Group {
             self.last_failure = format!("{} ({text})", self.last_failure);
         }
     }
-
-    // ---- orders
-
-    pub(super) fn scale(&mut self, replicas: Option<u32>, paused: Option<bool>) -> Outcome {
-        let (min, max) = (self.scale.min, self.scale.max);
-        if let Some(count) = replicas.filter(|count| !(min..=max).contains(count)) {
-            let message = format!("{count} nodes are outside of `min` ({min}) and `max` ({max})");
-            return Err(refuse(
-                Fault::Invalid,
-                "out_of_range",
-                message,
-                "change `scale` in the configuration",
-            ));
-        }
-        if let Some(paused) = paused {
-            self.view.paused = paused;
-            if !paused {
-                self.view.replicas = None;
-            }
-        }
-        if replicas.is_some() {
-            (self.view.replicas, self.view.paused) = (replicas, false);
-            self.starts.forgive();
-        }
-        Ok(match (replicas, self.view.paused) {
-            (Some(count), _) => {
-                format!("{} shall have {count} nodes until `paused: false` is said", self.name)
-            }
-            (None, true) => format!("the autoscaler of {} is paused", self.name),
-            (None, false) => format!("the autoscaler of {} decides again", self.name),
-        })
-    }
-
-    pub(super) fn add_node(&mut self, wiring: &Wiring, now: Duration) -> Outcome {
-        may_act(wiring)?;
-        let there = self.count(|life| life.is_starting() || *life.phase() == Phase::Serving);
-        self.scale(Some(there + 1), None)?;
-        self.grow(1, wiring, now);
-        Ok(format!(
-            "one more node of {} starts: {} in all, until `paused: false` is said: from now on the number is yours",
-            self.name,
-            there + 1
-        ))
-    }
-
-    pub(super) fn remove_node(&mut self, id: &str, wiring: &Wiring, now: Duration) -> Option<Outcome> {
-        let index = self.nodes.iter().position(|mate| *mate.id(&self.name) == *id)?;
-        if let Err(refused) = may_act(wiring) {
-            return Some(Err(refused));
-        }
-        self.drain(index, Leaving::Operator, wiring, now);
-        Some(Ok(format!(
-            "{id} drains, and is stopped when nothing is in flight; {} may start another",
-            self.name
-        )))
-    }
-}
-
-/// Orders that change nodes are for a balancer that may.
-pub(super) fn may_act(wiring: &Wiring) -> Result<(), Refused> {
-    if !wiring.dry_run {
-        return Ok(());
-    }
-    let message = "this is a dry run: it starts and stops nothing".to_owned();
-    Err(refuse(Fault::Conflict, "dry_run", message, "run without `--dry-run`"))
 }
 
 /// How long samples are of use: a p99 target remembers for longer than it decides.

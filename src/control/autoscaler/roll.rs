@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::group::{Group, may_act};
+use super::group::Group;
 use super::mate::Mate;
+use super::orders::may_act;
 use super::{Wiring, refuse};
 use crate::config::settings::FleetSettings;
 use crate::control::fleet::Unit;

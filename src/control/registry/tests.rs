@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+mod fleets;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -541,65 +543,4 @@ async fn a_name_whose_every_address_changes_at_once_leaves_no_gap() {
     world.set("db", &[address(2)]);
     rig.wait("the new address", |snapshot| entries(snapshot).len() == 2).await;
     assert_eq!(rig.states()[0], NodeState::Serving, "trusted: nobody else is there");
-}
-
-// ---- fleets
-
-fn of_fleet(address: SocketAddr, call: Call) -> FleetNode {
-    let address = NodeAddress::Tcp(address);
-    FleetNode {
-        address,
-        origin: Origin::Process,
-        weight: 1,
-        unit: Some("u".into()),
-        call,
-        reason: "so".into(),
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_fleets_nodes_come_and_go_as_it_says() {
-    let rig = Rig::start(settings(&[fixed(1)]), known()).await;
-    let tell = |nodes| {
-        rig.table
-            .send_replace(FleetTable::from([("api".into(), FleetState { nodes, ..FleetState::default() })]))
-    };
-    let address: SocketAddr = "127.0.0.1:7".parse().unwrap();
-    for (call, state) in [
-        (Call::Warming, NodeState::Warming),
-        (Call::Serving, NodeState::Serving),
-        (Call::Draining, NodeState::Draining),
-    ] {
-        tell(vec![of_fleet(address, call)]);
-        rig.wait("its state", |snapshot| states(snapshot) == [NodeState::Serving, state]).await;
-    }
-    rig.node(1).begin();
-    let node = rig.node(1);
-    tell(Vec::new());
-    rig.wait("why it goes", |snapshot| entries(snapshot)[1].reason.contains("its fleet")).await;
-    node.end();
-    rig.wait("gone", |snapshot| entries(snapshot).len() == 1).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn orders_for_fleets_are_handed_on() {
-    let fleet = |api: &mut BackendSettings| {
-        let process = ProcessSettings { command: vec!["x".into()], env: Vec::new() };
-        api.fleet = Some(Arc::new(FleetSettings::Process(process)));
-    };
-    let mut rig = Rig::start(with(&[fixed(1)], fleet), known()).await;
-    let nodes = vec![of_fleet("127.0.0.1:7".parse().unwrap(), Call::Serving)];
-    rig.table.send_replace(FleetTable::from([("api".into(), FleetState { nodes, ..FleetState::default() })]));
-    rig.wait("its node", |snapshot| entries(snapshot).len() == 2).await;
-    for wish in [
-        Wish::AddNode { backend: "api".into() },
-        Wish::Roll { backend: "api".into() },
-        Wish::Scale { backend: "api".into(), replicas: Some(2), paused: None },
-        Wish::RemoveNode { node: "api/127.0.0.1:7".into() },
-    ] {
-        rig.orders.send(Order { wish: wish.clone(), answer: Box::new(|_| {}) }).await.unwrap();
-        assert_eq!(rig.fleet_ordered.recv().await.map(|order| order.wish), Some(wish));
-    }
-    // A listed server is the registry's own.
-    rig.order(Wish::RemoveNode { node: "api/10.0.0.1:80".into() }).await.unwrap();
 }
