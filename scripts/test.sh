@@ -82,7 +82,8 @@ step_test() {
 # every test says that it was skipped.
 step_browser() {
     ((EUID != 0)) || need chromium chromium chromedriver chromium-driver
-    cargo test --locked --test monitor -- --test-threads 2
+    cargo test --locked --test monitor -- --test-threads 2 || return
+    cargo test --locked -p loadgen --test report browser:: -- --test-threads 2
 }
 
 # The fleet on a real engine: a private daemon where none runs. Nothing that it started may be left at the end.

@@ -23,6 +23,14 @@ pub fn count(text: &str) -> Result<u64, String> {
     Ok(value as u64)
 }
 
+/// The seed of draws: any whole number.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a seed: a whole number from 0 to {}", u64::MAX))
+}
+
 /// Requests a second: `0.5`, `50k`, `50k/s`.
 ///
 /// # Errors
@@ -65,7 +73,10 @@ pub fn time(text: &str) -> Result<Duration, String> {
         let value: f64 = rest[..digits].parse().map_err(|_| wrong())?;
         rest = &rest[digits..];
         let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        seconds += value * unit_seconds(&rest[..unit]).ok_or_else(wrong)?;
+        seconds += match &rest[..unit] {
+            "d" | "day" | "days" => return Err(format!("`{text}` is in days: write {}h", value * 24.0)),
+            unit => value * unit_seconds(unit).ok_or_else(wrong)?,
+        };
         rest = &rest[unit..];
     }
     let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
@@ -178,6 +189,8 @@ mod tests {
         assert_eq!(count("1_000"), Ok(1000));
         assert_eq!(rate("1.5M/s"), Ok(1.5e6));
         assert_eq!(rate("0.5"), Ok(0.5));
+        assert_eq!(seed("0"), Ok(0));
+        assert!(seed("x").unwrap_err().contains("whole number"));
         for wrong in ["", "k", "-1", "1e3", "inf", "NaN", "0", "1.5", "5x", "é"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }
@@ -192,6 +205,7 @@ mod tests {
         assert_eq!(time("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(time("30"), Ok(Duration::from_secs(30)));
         assert_eq!(time("0"), Ok(Duration::ZERO));
+        assert!(time("1d").unwrap_err().contains("24h") && time("1.5d").unwrap_err().contains("36h"));
         for wrong in ["", "s", "-1s", "1x", "1s-", "1d", "999999h", "1.2.3s"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }

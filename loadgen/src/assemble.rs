@@ -5,12 +5,14 @@ use crate::honesty;
 use crate::plan::Plan;
 use crate::result::{FORMAT, Mode, PlanPoint, RunResult, Settings, Target};
 use crate::schedule::Load;
+use crate::secrets;
 
 /// The result of one run, before gates and events.
 #[must_use]
 pub fn assemble(plan: &Plan, driver: &str, load: Option<&Load>, outcome: &Outcome) -> RunResult {
     let collector = &outcome.collector;
-    let elapsed_ms = elapsed_ms(plan, load, outcome);
+    let elapsed_ns = elapsed_ns(plan, load, outcome);
+    let elapsed_ms = ((elapsed_ns + 500_000) / 1_000_000).max(1);
     let mut result = RunResult {
         format: FORMAT,
         program: concat!("loadgen ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -18,6 +20,7 @@ pub fn assemble(plan: &Plan, driver: &str, load: Option<&Load>, outcome: &Outcom
         mode: if load.is_some() { Mode::Open } else { Mode::Closed },
         started_unix_ms: outcome.started_unix_ms,
         elapsed_ms,
+        elapsed_ns,
         interrupted: outcome.interrupted,
         totals: collector.totals(),
         response: collector.response(),
@@ -27,7 +30,7 @@ pub fn assemble(plan: &Plan, driver: &str, load: Option<&Load>, outcome: &Outcom
         errors: collector.errors(),
         nodes: collector.nodes().clone(),
         seconds: collector.seconds(elapsed_ms),
-        client: honesty::examine(collector),
+        client: honesty::examine(collector, elapsed_ns),
         ..RunResult::default()
     };
     result.notes = honesty::notes(&result, collector);
@@ -35,25 +38,26 @@ pub fn assemble(plan: &Plan, driver: &str, load: Option<&Load>, outcome: &Outcom
 }
 
 /// To the planned end or the last answer. Where the load itself may end earlier, to the last answer.
-fn elapsed_ms(plan: &Plan, load: Option<&Load>, outcome: &Outcome) -> u64 {
-    let worked_ms = outcome.collector.worked_ns() / 1_000_000;
-    let planned_ms = plan.duration.map_or(0, |duration| duration.as_millis() as u64);
+fn elapsed_ns(plan: &Plan, load: Option<&Load>, outcome: &Outcome) -> u64 {
+    let worked_ns = outcome.collector.worked_ns();
+    let planned_ns = plan.duration.map_or(0, |duration| duration.as_nanos() as u64);
     let by_number = plan.args.requests.is_some() && load.is_none_or(|load| load.count_max < u64::MAX);
     let ends_early = outcome.interrupted || by_number;
-    if ends_early { worked_ms } else { worked_ms.max(planned_ms) }.max(1)
+    if ends_early { worked_ns } else { worked_ns.max(planned_ns) }.max(1)
 }
 
 fn settings(plan: &Plan, driver: &str, load: Option<&Load>) -> Settings {
     let args = &plan.args;
     Settings {
-        command: std::env::args().collect(),
+        command: secrets::mask(std::env::args_os().map(|part| part.to_string_lossy().into_owned())),
         targets: plan
             .targets
             .iter()
-            .map(|target| Target { url: target.url.clone(), weight: target.weight })
+            .map(|target| Target { url: secrets::mask_url(&target.url), weight: target.weight })
             .collect(),
         protocol: plan.protocol.name().to_owned(),
         method: if plan.protocol.name() == "http" { plan.method.clone() } else { String::new() },
+        body_bytes: Some(plan.body_bytes),
         connections: plan.connections,
         threads: plan.threads,
         duration_ms: plan.duration.map(|duration| duration.as_millis() as u64),

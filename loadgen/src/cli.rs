@@ -2,6 +2,7 @@
 //! oha and hey. Here is only the shape; [`crate::plan`] finds out what it means.
 
 pub mod amount;
+pub mod foreign;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ use crate::schedule::Spacing;
 /// Exit codes: 0 ok, 1 could not run, 2 usage, 99 a condition of --slo or --find-max was broken.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+// As with wrk and hey the last one counts: scripts put their own flags behind those of a variable.
+#[command(args_override_self = true)]
 #[command(after_help = "Numbers take k, M and G; times ns, us, ms, s, m and h (seconds without a unit).\n\
     Several URLs: `3@http://a/ http://b/` asks the first three times as often.")]
 pub struct Cli {
@@ -80,7 +83,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "LAW", default_value = "constant", help_heading = "Load")]
     pub arrivals: Spacing,
     /// Seed of the arrivals: the same seed gives the same schedule
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = amount::seed, help_heading = "Load")]
     pub seed: u64,
     /// Load that is not counted, before the measured part
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = amount::time, help_heading = "Load")]
@@ -102,20 +105,20 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Request")]
     pub template: bool,
     /// The content-type header
-    #[arg(short = 'T', long, value_name = "TYPE", help_heading = "Request")]
+    #[arg(short = 'T', long, value_name = "TYPE", value_parser = amount::media_type, help_heading = "Request")]
     pub content_type: Option<String>,
     /// The accept header
     #[arg(short = 'A', long, value_name = "TYPES", help_heading = "Request")]
     pub accept: Option<String>,
-    /// Basic authentication
-    #[arg(short = 'a', long, value_name = "USER:PASSWORD", help_heading = "Request")]
+    /// Basic authentication; not kept in reports
+    #[arg(short = 'a', long, value_name = "USER:PASSWORD", value_parser = amount::credentials, help_heading = "Request")]
     pub basic_auth: Option<String>,
     /// The host header
     #[arg(long, value_name = "NAME", help_heading = "Request")]
     pub host: Option<String>,
-    /// Statuses that are no failures, as 200-399,404
-    #[arg(long, value_name = "RANGES", default_value = "200-399", value_parser = amount::statuses, help_heading = "Request")]
-    pub ok: amount::Statuses,
+    /// Statuses that are no failures, as 200-399,404 [default: 200-399]
+    #[arg(long, value_name = "RANGES", value_parser = amount::statuses, help_heading = "Request")]
+    pub ok: Option<amount::Statuses>,
     /// tcp://: exactly this must come back [default: what was sent]
     #[arg(long, value_name = "TEXT", help_heading = "Request")]
     pub expect: Option<String>,
@@ -150,7 +153,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "TEXT", help_heading = "Reports")]
     pub name: Option<String>,
     /// Response header that names the node which answered
-    #[arg(long, value_name = "HEADER", default_value = "x-node", help_heading = "Reports")]
+    #[arg(long, value_name = "HEADER", default_value = "x-node", value_parser = amount::header_name, help_heading = "Reports")]
     pub node_header: String,
     /// The balancer's monitor, whose events are put on the time axis
     #[arg(long, value_name = "ws://…", help_heading = "Reports")]

@@ -35,6 +35,18 @@ pub enum Question {
     Tcp(echo::Exchange),
 }
 
+impl Question {
+    /// Whether it is the same each time, so that nobody has to count.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        match self {
+            Self::Http { requests, .. } => requests.iter().all(Request::is_fixed),
+            Self::WebSocket(message) => message.text.is_fixed(),
+            Self::Tcp(exchange) => exchange.send.is_fixed(),
+        }
+    }
+}
+
 /// One connection's place in its dialogue.
 #[derive(Clone, Debug)]
 pub enum Dialogue {

@@ -13,6 +13,7 @@ pub mod context;
 pub mod crew;
 pub mod job;
 pub mod lane;
+mod opening;
 pub mod pacer;
 pub mod runtime;
 pub mod seat;
@@ -42,8 +43,8 @@ const FINISH_GRACE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// Reports of a thread that may wait for the coordinator; with more, the thread goes on counting in the last.
 const REPORTS_MAX: usize = 4;
-/// The start lies this far ahead, so that all threads are there for it.
-const HEAD_START: Duration = Duration::from_millis(2);
+/// The start lies this far ahead, so that all threads are there for it and have made their first report.
+const HEAD_START: Duration = Duration::from_millis(5);
 
 /// Threads that are ready to send; they serve any number of runs, one after another.
 #[derive(Debug)]
@@ -163,12 +164,7 @@ impl<'a> Coordination<'a> {
             opened.fault = opened.fault.or(part.fault);
         }
         match opened.fault {
-            Some(fault) if opened.open == 0 => Err(Failure(format!(
-                "none of {} connections could be opened: {} ({}). Is the server running there?",
-                opened.failed,
-                fault.cause.words(),
-                fault.detail
-            ))),
+            Some(fault) if opened.open == 0 => Err(opening::failure(self.job, opened.failed, &fault)),
             fault => {
                 self.collector.note_opening(opened.open, opened.failed, fault);
                 Ok(())

@@ -108,7 +108,7 @@ fn connect(url: &str) -> Result<TcpStream, String> {
             Err(error) => last = error.to_string(),
         }
     }
-    Err(last)
+    Err(format!("{last}. Is the balancer running, and is this its admin address?"))
 }
 
 fn shake_hands(url: &str, token: Option<&str>, stream: TcpStream) -> Result<Socket, String> {

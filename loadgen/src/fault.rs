@@ -1,16 +1,22 @@
 //! Why a request got no whole answer, and whose doing that was.
 
-use std::io;
+use std::{fmt, io};
+
+use rustix::io::Errno;
 
 /// The cause, in the words that the report groups by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Nobody listens there.
     Refused,
+    /// There is no such file: nobody has ever listened there.
+    NoSocket,
     /// The connect was not answered within the timeout.
     ConnectTimeout,
     /// Any other failure to connect.
     ConnectFailed,
+    /// This machine had no free file, port or memory for one more connection: not the server's doing.
+    LocalLimit,
     /// The peer reset the connection.
     Reset,
     /// The peer closed before the answer was whole.
@@ -35,8 +41,10 @@ impl Cause {
     pub fn words(self) -> String {
         let fixed = match self {
             Self::Refused => "connection refused",
+            Self::NoSocket => "no such socket file",
             Self::ConnectTimeout => "connect timeout",
             Self::ConnectFailed => "connect failed",
+            Self::LocalLimit => "limit of the client",
             Self::Reset => "reset",
             Self::ClosedEarly => "closed early",
             Self::Timeout => "timeout",
@@ -59,6 +67,13 @@ pub struct Fault {
     pub detail: String,
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.cause.words())?;
+        if self.detail.is_empty() { Ok(()) } else { write!(out, " ({})", self.detail) }
+    }
+}
+
 impl Fault {
     /// A failure with its details.
     #[must_use]
@@ -70,7 +85,9 @@ impl Fault {
     #[must_use]
     pub fn of_connect(error: &io::Error) -> Self {
         let cause = match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Cause::Refused,
+            _ if is_local_limit(error) => Cause::LocalLimit,
+            io::ErrorKind::NotFound => return Self::new(Cause::NoSocket, ""),
+            io::ErrorKind::ConnectionRefused => Cause::Refused,
             io::ErrorKind::TimedOut => Cause::ConnectTimeout,
             _ => Cause::ConnectFailed,
         };
@@ -98,5 +115,26 @@ impl Fault {
     #[must_use]
     pub fn closed_early(detail: impl Into<String>) -> Self {
         Self::new(Cause::ClosedEarly, detail)
+    }
+}
+
+/// Descriptors, local ports and memory are the client's to have.
+fn is_local_limit(error: &io::Error) -> bool {
+    const LIMITS: [Errno; 6] =
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::ADDRINUSE];
+    Errno::from_io_error(error).is_some_and(|errno| LIMITS.contains(&errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_lacks_is_not_the_servers_failure() {
+        let cause = |errno: Errno| Fault::of_connect(&errno.into()).cause;
+        assert_eq!(cause(Errno::MFILE), Cause::LocalLimit);
+        assert_eq!(cause(Errno::ADDRNOTAVAIL), Cause::LocalLimit);
+        assert_eq!((cause(Errno::CONNREFUSED), cause(Errno::NOENT)), (Cause::Refused, Cause::NoSocket));
+        assert_eq!(cause(Errno::NETUNREACH), Cause::ConnectFailed);
     }
 }

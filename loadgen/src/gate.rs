@@ -54,7 +54,13 @@ impl Gate {
     /// # Errors
     /// What is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let conditions = text.split(',').map(Condition::parse).collect::<Result<Vec<_>, _>>()?;
+        let parts: Vec<&str> = text.split(',').collect();
+        if let Some(empty) = parts.iter().position(|part| part.trim().is_empty()).filter(|_| parts.len() > 1)
+        {
+            let place = if empty + 1 == parts.len() { "after the last comma" } else { "before a comma" };
+            return Err(format!("an empty condition {place}"));
+        }
+        let conditions = parts.into_iter().map(Condition::parse).collect::<Result<Vec<_>, _>>()?;
         if conditions.len() > CONDITIONS_MAX {
             return Err(format!("more than {CONDITIONS_MAX} conditions"));
         }
@@ -222,6 +228,8 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (text, part) in [
             ("", "not a condition"),
+            ("p99<10ms,", "an empty condition after the last comma"),
+            (",p99<10ms", "an empty condition before a comma"),
             ("p99=5ms", "not a condition"),
             ("p101<5ms", "none of"),
             ("p<5ms", "none of"),

@@ -1,6 +1,8 @@
 //! Can these numbers be believed? What the generator knows about itself, put into sentences. Pure.
 
 use crate::engine::collector::{Collector, ThreadTimes};
+use crate::engine::tally::ThreadState;
+use crate::fault::Cause;
 use crate::gate::show_ns;
 use crate::result::{ClientHealth, Mode, RunResult};
 
@@ -13,51 +15,57 @@ const LAG_NS: u64 = 1_000_000;
 /// From this share on, late sends are worth a sentence.
 const LATE_SHARE: f64 = 0.01;
 
-/// The client's health over a run.
+/// The client's health over a run whose measured part was so long.
 #[must_use]
-pub fn examine(collector: &Collector) -> ClientHealth {
+pub fn examine(collector: &Collector, elapsed_ns: u64) -> ClientHealth {
+    let end_ns = collector.end_ns(elapsed_ns);
     let lag = collector.lag();
     let quantile = |q| if lag.is_empty() { 0 } else { lag.value_at_quantile(q) };
     let threads = collector.threads();
     let mut health = ClientHealth {
-        cpu_percent: threads.iter().map(cpu_percent).sum(),
-        busiest_thread_percent: highest(threads, busy_percent),
-        starved_percent: highest(threads, starved_percent),
+        cpu_percent: threads.iter().map(|times| share(times, end_ns, cpu_ns)).sum(),
+        busiest_thread_percent: highest(threads, end_ns, busy_ns),
+        starved_percent: highest(threads, end_ns, |state| state.starved_ns),
         lag_p50_ns: quantile(0.5),
         lag_p99_ns: quantile(0.99),
         lag_max_ns: lag.max(),
         ..ClientHealth::default()
     };
-    health.reasons = reasons(&health);
+    health.reasons = reasons(&health, collector.count_of(Cause::LocalLimit));
     health.bottleneck = !health.reasons.is_empty();
     health
 }
 
-fn highest(threads: &[ThreadTimes], percent: impl Fn(&ThreadTimes) -> f64) -> f64 {
-    threads.iter().map(percent).fold(0.0, f64::max)
+fn highest(threads: &[ThreadTimes], end_ns: u64, used_ns: fn(&ThreadState) -> u64) -> f64 {
+    threads.iter().map(|times| share(times, end_ns, used_ns)).fold(0.0, f64::max)
 }
 
-fn percent_of_time(times: &ThreadTimes, used_ns: u64) -> f64 {
-    let span_ns = times.last.at_ns.saturating_sub(times.first.at_ns).max(1);
+/// What a thread used of the measured part, in percent. One that had nothing more to do has ended before, but the
+/// rest was its time too.
+fn share(times: &ThreadTimes, end_ns: u64, used_ns: fn(&ThreadState) -> u64) -> f64 {
+    let used_ns = used_ns(&times.last).saturating_sub(used_ns(&times.first));
+    let span_ns = times.last.at_ns.max(end_ns).saturating_sub(times.first.at_ns).max(1);
     (used_ns as f64 * 100.0 / span_ns as f64).min(100.0)
 }
 
-fn cpu_percent(times: &ThreadTimes) -> f64 {
-    percent_of_time(times, times.last.cpu_ns.saturating_sub(times.first.cpu_ns))
+fn cpu_ns(state: &ThreadState) -> u64 {
+    state.cpu_ns
 }
 
 /// Without the time that was only spent waiting actively for the moment of a send.
-fn busy_percent(times: &ThreadTimes) -> f64 {
-    let cpu_ns = times.last.cpu_ns.saturating_sub(times.first.cpu_ns);
-    percent_of_time(times, cpu_ns.saturating_sub(times.last.spun_ns.saturating_sub(times.first.spun_ns)))
+fn busy_ns(state: &ThreadState) -> u64 {
+    state.cpu_ns.saturating_sub(state.spun_ns)
 }
 
-fn starved_percent(times: &ThreadTimes) -> f64 {
-    percent_of_time(times, times.last.starved_ns.saturating_sub(times.first.starved_ns))
-}
-
-fn reasons(health: &ClientHealth) -> Vec<String> {
+/// `refused_here`: connections for which this machine had no room.
+fn reasons(health: &ClientHealth, refused_here: u64) -> Vec<String> {
     let mut reasons = Vec::new();
+    if refused_here > 0 {
+        reasons.push(format!(
+            "{refused_here} requests failed on this machine, which had no free file, port or memory for a connection \
+             (`ulimit -n`): the server is not to blame for them."
+        ));
+    }
     if health.busiest_thread_percent >= BUSY_PERCENT {
         reasons.push(format!(
             "A sending thread used {:.0}% of a core: more threads (-t) or another machine would send more.",
@@ -131,7 +139,7 @@ mod tests {
             lag_p99_ns,
             ..ClientHealth::default()
         };
-        reasons(&health)
+        reasons(&health, 0)
     }
 
     #[test]
@@ -141,5 +149,6 @@ mod tests {
         assert!(health(0.0, 25.0, 0)[0].contains("had no core 25%"));
         assert!(health(0.0, 0.0, 2_500_000)[0].contains("2.50ms"));
         assert_eq!(health(99.0, 50.0, 5_000_000).len(), 3);
+        assert!(reasons(&ClientHealth::default(), 7)[0].contains("7 requests failed on this machine"));
     }
 }

@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use loadgen::cli::{Cli, Command};
+use loadgen::cli::{Command, foreign};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match foreign::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     match cli.command {
         Some(Command::Node(args)) => loadgen::node::run(*args),
         Some(Command::Report(args)) => loadgen::report::run(&args),

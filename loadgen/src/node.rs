@@ -23,27 +23,25 @@ mod thread;
 mod websocket;
 mod worker;
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{fmt::Write, io, net::SocketAddr, process::ExitCode, sync::Arc};
 
 pub use args::NodeArgs;
 use signal::Stop;
 use thread::Sockets;
 use worker::Node;
 
+use crate::console::{self, tell};
+use crate::{open_files, outfile};
+
 /// Runs a node until TERM or INT, and prints what it saw.
 ///
 /// Exit code 0 after a clean end, 1 when it could not run, 2 when a flag's value is wrong.
 #[must_use]
 pub fn run(args: NodeArgs) -> ExitCode {
-    let behaviour = match args.behaviour() {
+    let behaviour = match args.behaviour().and_then(|behaviour| check_report(&args).map(|()| behaviour)) {
         Ok(behaviour) => behaviour,
         Err(error) => {
-            eprintln!("loadgen node: {error}");
+            tell(format_args!("loadgen node: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -52,13 +50,20 @@ pub fn run(args: NodeArgs) -> ExitCode {
     match serve(&args, &node) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("loadgen node: {error}");
+            tell(format_args!("loadgen node: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// What a node saw is written when it ends, when nobody may be there to be told that it cannot be.
+fn check_report(args: &NodeArgs) -> Result<(), String> {
+    let Some(path) = &args.report else { return Ok(()) };
+    outfile::check(path).map(drop).map_err(|error| format!("--report {}: {error}", path.display()))
+}
+
 fn serve(args: &NodeArgs, node: &Arc<Node>) -> io::Result<()> {
+    open_files::raise();
     let mut stop = Stop::on_signals()?;
     if stop.comes_within(args.start_delay)? {
         return Ok(());
@@ -76,21 +81,21 @@ fn serve(args: &NodeArgs, node: &Arc<Node>) -> io::Result<()> {
 /// Says where the node is to be reached, once it can be.
 fn announce(args: &NodeArgs, node: &Node, addresses: &thread::Addresses) -> io::Result<()> {
     let driver = node.driver.get().map(ToString::to_string).unwrap_or_default();
-    let mut out = io::stdout().lock();
-    writeln!(out, "http://{}", shown(addresses.http))?;
+    let mut out = String::new();
+    let _ = writeln!(out, "http://{}", shown(addresses.http));
     if let Some(address) = addresses.tcp {
-        writeln!(out, "tcp://{} (echo)", shown(address))?;
+        let _ = writeln!(out, "tcp://{} (echo)", shown(address));
     }
     if let Some(address) = addresses.udp {
-        writeln!(out, "udp://{} (echo)", shown(address))?;
+        let _ = writeln!(out, "udp://{} (echo)", shown(address));
     }
     let (threads, name) = (args.threads, &node.name);
     let plural = if threads == 1 { "" } else { "s" };
-    writeln!(out, "node {name} is ready: {threads} thread{plural}, {driver}")?;
+    let _ = writeln!(out, "node {name} is ready: {threads} thread{plural}, {driver}");
     if node.control {
-        writeln!(out, "how to change it: http://{}/__node/", shown(addresses.http))?;
+        let _ = writeln!(out, "how to change it: http://{}/__node/", shown(addresses.http));
     }
-    out.flush()
+    console::print(out.as_bytes())
 }
 
 /// An address that a person can click: nobody can connect to "all addresses".
@@ -105,11 +110,12 @@ fn shown(mut address: SocketAddr) -> SocketAddr {
 
 fn leave_report(args: &NodeArgs, node: &Node) -> io::Result<()> {
     let account = node.account();
-    eprintln!("{}", account.summary());
+    tell(account.summary());
     let Some(path) = &args.report else { return Ok(()) };
     let mut json = serde_json::to_vec_pretty(&account)?;
     json.push(b'\n');
-    if path.as_os_str() == "-" { io::stdout().write_all(&json) } else { std::fs::write(path, json) }
+    outfile::save(path, &json)
+        .map_err(|error| io::Error::other(format!("--report {}: {error}", path.display())))
 }
 
 /// In a container this is its short id, which tells the nodes of a fleet apart.

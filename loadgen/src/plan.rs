@@ -1,13 +1,14 @@
 //! From the command line to a plan that cannot be wrong. Nothing is opened or resolved here, only files
 //! with bodies are read.
 
+mod headers;
 pub mod job;
+mod language;
+mod source;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-use base64::Engine as _;
 
 use crate::cli::RunArgs;
 use crate::dialogue::echo::{Exchange, Expected};
@@ -15,6 +16,7 @@ use crate::dialogue::request::Parts;
 use crate::dialogue::websocket::Message;
 use crate::dialogue::{Question, Request};
 use crate::gate::Gate;
+use crate::gate::search::RATE_MIN;
 use crate::schedule::{Burst, Load, RateCurve};
 use crate::target::{Place, Protocol, TargetUrl};
 use crate::template::Template;
@@ -31,6 +33,8 @@ const BODY_MAX: usize = 64 * 1024 * 1024;
 const CONNECTIONS_MAX: u64 = 1_000_000;
 /// The most threads.
 const THREADS_MAX: u64 = 1024;
+/// The methods that everybody knows (RFC 9110 section 9.3, RFC 5789).
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
 /// What is sent to tcp:// and ws:// when nothing else says it.
 const MESSAGE: &[u8] = b"ping\n";
 
@@ -61,6 +65,8 @@ pub struct Plan {
     pub slo: Option<Gate>,
     /// `--find-max`.
     pub find_max: Option<Gate>,
+    /// Bytes of the body, or of the message, as given.
+    pub body_bytes: u64,
     /// What `--events-token-file` holds.
     pub events_token: Option<String>,
 }
@@ -73,12 +79,14 @@ impl Plan {
     pub fn new(args: RunArgs, cores: usize) -> Result<Self, String> {
         let targets = args.urls.iter().map(|url| TargetUrl::parse(url)).collect::<Result<Vec<_>, _>>()?;
         let protocol = one_protocol(&targets)?;
-        check_language(&args, protocol)?;
+        language::check(&args, protocol)?;
         check_events(&args)?;
         args.outputs.check()?;
         let body = read_body(&args)?;
         let method = method(&args, &body)?;
-        let headers = headers(&args);
+        let headers = headers::given(&args);
+        headers::check(&args, protocol, &headers, &body)?;
+        let body_bytes = body.len() as u64;
         let question = question(&args, &targets, protocol, &method, &headers, body)?;
         let connections = at_most(args.connections, CONNECTIONS_MAX, "connections")?;
         let threads = threads(&args, cores, connections)?;
@@ -102,13 +110,16 @@ impl Plan {
             curve,
             slo,
             find_max,
+            body_bytes,
         }
         .with_a_connection_everywhere()
     }
 
     /// Each thread needs a connection to each host.
     fn with_a_connection_everywhere(mut self) -> Result<Self, String> {
-        let hosts = self.places().len() as u32;
+        let places = self.places();
+        source::check(&self.args, &places)?;
+        let hosts = places.len() as u32;
         if self.connections < hosts {
             return Err(format!("{hosts} hosts need at least {hosts} connections: -c {hosts}"));
         }
@@ -186,24 +197,6 @@ fn one_protocol(targets: &[TargetUrl]) -> Result<Protocol, String> {
     }
 }
 
-fn check_language(args: &RunArgs, protocol: Protocol) -> Result<(), String> {
-    let only_tcp = args.expect.is_some() || args.expect_until.is_some();
-    if protocol != Protocol::Tcp && only_tcp {
-        return Err("--expect and --expect-until are for tcp:// targets".to_owned());
-    }
-    let only_http = args.method.is_some() || args.content_type.is_some() || args.accept.is_some();
-    if protocol != Protocol::Http && only_http {
-        return Err("--method, --content-type and --accept are for http:// targets".to_owned());
-    }
-    if protocol == Protocol::WebSocket && args.no_keepalive {
-        return Err("a websocket is kept open: --no-keepalive makes no sense with ws://".to_owned());
-    }
-    if args.expect.as_deref() == Some("") || args.expect_until.as_deref() == Some("") {
-        return Err("an answer of nothing cannot be awaited: --expect needs a text".to_owned());
-    }
-    Ok(())
-}
-
 fn check_events(args: &RunArgs) -> Result<(), String> {
     let Some(url) = &args.events else { return Ok(()) };
     let target = TargetUrl::parse(url).map_err(|error| format!("--events: {error}"))?;
@@ -234,6 +227,11 @@ fn check_load(args: &RunArgs) -> Result<(), String> {
     }
     let searches = args.find_max.is_some();
     let steady = args.rate.is_some() || args.ramp.is_some() || args.steps.is_some();
+    if searches && args.rate.is_some_and(|rate| rate < RATE_MIN) {
+        return Err(format!(
+            "--find-max tries no rate below {RATE_MIN}/s, and --rate is the first one tried"
+        ));
+    }
     if args.arrivals != crate::schedule::Spacing::Constant && !steady && !searches {
         return Err("--arrivals needs a rate: add --rate, --ramp or --steps".to_owned());
     }
@@ -268,22 +266,9 @@ fn method(args: &RunArgs, body: &[u8]) -> Result<String, String> {
     if method.eq_ignore_ascii_case("CONNECT") {
         return Err("CONNECT opens tunnels, which are not measured here".to_owned());
     }
-    Ok(method.to_owned())
-}
-
-fn headers(args: &RunArgs) -> Vec<(String, String)> {
-    let given = |name: &str, value: &Option<String>| value.clone().map(|value| (name.to_owned(), value));
-    let auth = args.basic_auth.as_ref().map(|pair| {
-        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-        ("authorization".to_owned(), format!("Basic {encoded}"))
-    });
-    let short = [
-        given("host", &args.host),
-        given("content-type", &args.content_type),
-        given("accept", &args.accept),
-        auth,
-    ];
-    short.into_iter().flatten().chain(args.headers.iter().cloned()).collect()
+    // Methods are case-sensitive (RFC 9110 section 9.1): a server knows no `get`, and nobody means one.
+    let known = METHODS.into_iter().find(|known| method.eq_ignore_ascii_case(known));
+    Ok(known.unwrap_or(method).to_owned())
 }
 
 fn question(
@@ -297,10 +282,13 @@ fn question(
     let template = |bytes: &[u8]| {
         if args.template { Template::with_counter(bytes) } else { Template::fixed(bytes) }
     };
-    if let Some((name, _)) = headers.iter().find(|(_, value)| value.contains(['\r', '\n', '\0'])) {
-        return Err(format!("the value of header `{name}` holds a control character"));
+    let given = args.body.is_some() || args.body_file.is_some();
+    if protocol == Protocol::Tcp && given && body.is_empty() {
+        return Err(
+            "nothing is sent, so nothing would come back: with tcp:// the body (-b) is a text".to_owned()
+        );
     }
-    let message = if body.is_empty() { MESSAGE.to_vec() } else { body.clone() };
+    let message = if given { body.clone() } else { MESSAGE.to_vec() };
     Ok(match protocol {
         Protocol::Http => {
             let request = |target: &TargetUrl| {

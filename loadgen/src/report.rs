@@ -4,7 +4,9 @@
 pub mod amount;
 pub mod bootstrap;
 pub mod change;
+mod comparable;
 pub mod compare;
+pub mod condition;
 pub mod csv;
 pub mod fairness;
 pub mod hgrm;
@@ -16,15 +18,17 @@ pub mod table;
 pub mod verdict;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Args;
 
+use crate::console::{self, tell};
 use crate::result::{FORMAT, RunResult};
 use crate::run::USAGE;
+use crate::secrets;
 
 pub use compare::{CompareArgs, compare};
 pub use live::Live;
@@ -54,13 +58,13 @@ pub struct ReportArgs {
 #[must_use]
 pub fn run(args: &ReportArgs) -> ExitCode {
     if let Err(error) = args.outputs.check() {
-        eprintln!("loadgen report: {error}\nTry `loadgen report --help`.");
+        tell(format_args!("loadgen report: {error}\nTry `loadgen report --help`."));
         return ExitCode::from(USAGE);
     }
     match report(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("loadgen report: {error}");
+            tell(format_args!("loadgen report: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -68,21 +72,16 @@ pub fn run(args: &ReportArgs) -> ExitCode {
 
 fn report(args: &ReportArgs) -> Result<(), String> {
     let result = read(&args.file)?;
-    if !args.quiet {
-        print(&result).map_err(|error| format!("cannot print: {error}"))?;
-    }
-    args.outputs.write(&result)
+    args.outputs.write_and_print(&result, args.quiet)
 }
 
 /// Prints the final table to standard output, in colour where that is a terminal.
 ///
 /// # Errors
-/// Standard output is closed.
+/// Standard output cannot be written. That its reader has left is none.
 pub fn print(result: &RunResult) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let text = table::render(result, Paint::for_terminal(out.is_terminal()));
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    let text = table::render(result, Paint::for_terminal(io::stdout().is_terminal()));
+    console::print(text.as_bytes())
 }
 
 /// Reads the JSON of a run.
@@ -96,7 +95,17 @@ pub fn read(file: &Path) -> Result<RunResult, String> {
         return Err(format!("{shown} is larger than any result ({len} bytes)"));
     }
     let bytes = std::fs::read(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    parse(&bytes).map_err(|error| format!("{shown} {error}"))
+    let mut result = parse(&bytes).map_err(|error| format!("{shown} {error}"))?;
+    mask(&mut result);
+    Ok(result)
+}
+
+/// A file of an older version may hold secrets that a report of it must not.
+fn mask(result: &mut RunResult) {
+    result.settings.command = secrets::mask(std::mem::take(&mut result.settings.command));
+    for target in &mut result.settings.targets {
+        target.url = secrets::mask_url(&target.url);
+    }
 }
 
 /// Reads a run from JSON. The version is looked at first: a newer file may differ anywhere else.

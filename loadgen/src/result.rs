@@ -34,6 +34,9 @@ pub struct RunResult {
     pub started_unix_ms: u64,
     /// Length of the measured part: from its start to the planned end or the last answer, whichever is later.
     pub elapsed_ms: u64,
+    /// The same to the nanosecond; 0 in files of versions that did not have it.
+    #[serde(default)]
+    pub elapsed_ns: u64,
     /// The run was ended by a signal before its time.
     #[serde(default)]
     pub interrupted: bool,
@@ -86,7 +89,7 @@ pub enum Mode {
 /// What was asked for, after all defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The command line, argument by argument, program first.
+    /// The command line, argument by argument, program first; secrets in it are masked.
     pub command: Vec<String>,
     /// What was asked.
     pub targets: Vec<Target>,
@@ -94,6 +97,9 @@ pub struct Settings {
     pub protocol: String,
     /// Request method (HTTP only, else empty).
     pub method: String,
+    /// Bytes of a body or message; `None` in files of versions that did not say. A template counts as it is.
+    #[serde(default)]
+    pub body_bytes: Option<u64>,
     /// Connections, over all threads.
     pub connections: u32,
     /// Threads that send.
@@ -189,19 +195,22 @@ impl RunResult {
     /// Whole answers a second over the measured part.
     #[must_use]
     pub fn throughput(&self) -> f64 {
-        if self.elapsed_ms == 0 {
-            0.0
-        } else {
-            self.totals.completed as f64 * 1000.0 / self.elapsed_ms as f64
-        }
+        let seconds = self.elapsed_s();
+        if seconds > 0.0 { self.totals.completed as f64 / seconds } else { 0.0 }
+    }
+
+    /// Length of the measured part in seconds.
+    #[must_use]
+    pub fn elapsed_s(&self) -> f64 {
+        if self.elapsed_ns > 0 { self.elapsed_ns as f64 / 1e9 } else { self.elapsed_ms as f64 / 1e3 }
     }
 }
 
 /// Failures of one cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorGroup {
-    /// Stable words: `connection refused`, `connect timeout`, `connect failed`, `reset`, `closed early`,
-    /// `timeout`, `bad response`, `unexpected answer`, `status 503`, `never sent`, `unfinished`.
+    /// Stable words: `connection refused`, `no such socket file`, `connect timeout`, `connect failed`, `limit of the client`, `reset`,
+    /// `closed early`, `timeout`, `bad response`, `unexpected answer`, `status 503`, `never sent`, `unfinished`.
     pub cause: String,
     /// How often.
     pub count: u64,

@@ -7,10 +7,12 @@ use std::thread::available_parallelism;
 
 use crate::assemble::assemble;
 use crate::cli::RunArgs;
+use crate::console::tell;
 use crate::engine::{Engine, Failure};
 use crate::events::Listener;
 use crate::gate::search::Search;
 use crate::gate::{Gate, show_ns};
+use crate::open_files;
 use crate::plan::Plan;
 use crate::plan::job::Places;
 use crate::result::live::Observer;
@@ -32,14 +34,14 @@ pub fn run(args: RunArgs) -> ExitCode {
     let plan = match Plan::new(args, cores) {
         Ok(plan) => plan,
         Err(error) => {
-            eprintln!("loadgen: {error}\nTry `loadgen --help`.");
+            tell(format_args!("loadgen: {error}\nTry `loadgen --help`."));
             return ExitCode::from(USAGE);
         }
     };
     match measure(&plan) {
         Ok(result) => verdict(&result),
         Err(failure) => {
-            eprintln!("loadgen: {failure}");
+            tell(format_args!("loadgen: {failure}"));
             ExitCode::FAILURE
         }
     }
@@ -56,14 +58,22 @@ fn measure(plan: &Plan) -> Result<RunResult, Failure> {
     Ok(result)
 }
 
-/// What the exit code says. A broken promise says more than that nothing came.
+/// What the exit code says. A broken promise says more than that nothing came; a search that was broken off says
+/// neither that there is a highest rate nor that there is none.
 fn verdict(result: &RunResult) -> ExitCode {
+    if let Some(search) = result.find_max.as_ref().filter(|_| result.interrupted) {
+        let best = search.best_rate.map_or_else(|| "no rate".to_owned(), |rate| format!("{rate}/s"));
+        tell(format_args!(
+            "loadgen: the search was interrupted: {best} kept its promise so far, which is not the end."
+        ));
+        return ExitCode::FAILURE;
+    }
     let lost = result.find_max.as_ref().is_some_and(|search| search.best_rate.is_none());
     if lost || result.slo.iter().any(|outcome| !outcome.passed) {
         return ExitCode::from(BROKEN_PROMISE);
     }
     if result.totals.completed == 0 {
-        eprintln!("loadgen: not one whole answer came; see the errors above.");
+        tell("loadgen: not one whole answer came; see the errors above.");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
@@ -79,6 +89,8 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn begin(plan: &'a Plan) -> Result<Self, Failure> {
+        open_files::raise();
+        open_files::check(plan)?;
         let signals = signals::count().map_err(|error| Failure(format!("no signal handler: {error}")))?;
         let places = Places::find(plan)?;
         let engine = Engine::start(plan.threads as usize, plan.args.driver)?;
@@ -91,6 +103,10 @@ impl<'a> Session<'a> {
             result.slo = gate.judge(&result);
         }
         Ok(result)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.signals.load(Ordering::Relaxed) > 0
     }
 
     fn measure(
@@ -118,12 +134,16 @@ impl<'a> Session<'a> {
         let mut search = Search::new(self.plan.first_rate(), crate::cli::amount::RATE_MAX);
         let mut steps: Vec<FindStep> = Vec::new();
         let mut kept: Option<RunResult> = None;
+        let mut interrupted = false;
         while let Some(rate) = search.next_rate() {
             let label = format!("try {}: {}/s", search.tries() + 1, rate);
-            let mut result = self.measure(Some(self.plan.load_at(rate)), &label, observer)?;
-            if result.interrupted {
+            let measured = self.measure(Some(self.plan.load_at(rate)), &label, observer);
+            let broken_off = measured.as_ref().map_or(self.is_interrupted(), |result| result.interrupted);
+            if broken_off && (measured.is_ok() || kept.is_some()) {
+                interrupted = true;
                 break;
             }
+            let mut result = measured?;
             result.slo = gate.judge(&result);
             let step = step(rate, &result);
             search.record(rate, step.passed);
@@ -135,7 +155,7 @@ impl<'a> Session<'a> {
             steps.push(step);
         }
         let mut result = kept.ok_or_else(|| Failure("interrupted before the first try ended".to_owned()))?;
-        result.interrupted = self.signals.load(Ordering::Relaxed) > 0;
+        result.interrupted = interrupted;
         result.find_max = Some(FindMax { goal: gate.to_string(), best_rate: search.best(), steps });
         Ok(result)
     }

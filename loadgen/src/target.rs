@@ -104,7 +104,12 @@ impl TargetUrl {
 fn split_weight(text: &str) -> Result<(u32, &str), String> {
     let Some((weight, url)) = text.split_once('@') else { return Ok((1, text)) };
     if weight.is_empty() || !weight.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok((1, text));
+        return match weight.parse::<f64>() {
+            Ok(_) => {
+                Err(format!("`{weight}` before the @: weights are whole numbers from 1 to {WEIGHT_MAX}"))
+            }
+            Err(_) => Ok((1, text)),
+        };
     }
     match weight.parse() {
         Ok(weight) if (1..=WEIGHT_MAX).contains(&weight) => Ok((weight, url)),
@@ -209,6 +214,8 @@ mod tests {
             ("tcp://h", "port"),
             ("tcp://h:1/x", "no path"),
             ("0@http://h/", "weight"),
+            ("1.5@http://h/", "weights are whole numbers"),
+            ("-2@http://h/", "weights are whole numbers"),
             ("http://h/a b", "%20"),
             ("http://h/\r\nx: y", "%0D"),
             ("unix:", "path"),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-pub use crate::amount::{RATE_MAX, TIME_MAX, count, rate, time};
+pub use crate::amount::{RATE_MAX, TIME_MAX, count, rate, seed, time};
 
 /// The most steps of one plan.
 const STEPS_MAX: usize = 1000;
@@ -47,6 +47,7 @@ pub struct Statuses(pub Vec<(u16, u16)>);
 /// What is wrong with it.
 pub fn threads(text: &str) -> Result<u64, String> {
     count(text).map_err(|error| match time(text) {
+        Ok(time) if time.is_zero() => format!("{error}; without -t there is one thread a core"),
         Ok(_) => format!("{error}; -t is threads, as in wrk: the time for an answer is --timeout {text}"),
         Err(_) => error,
     })
@@ -57,8 +58,55 @@ pub fn threads(text: &str) -> Result<u64, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn length(text: &str) -> Result<Duration, String> {
-    time(text)
-        .map_err(|error| format!("{error}; -d is the duration, as in wrk: a body is -b, a body's file -D"))
+    time(text).map_err(|error| {
+        // What begins with a number was meant to be a time.
+        let is_time = text.starts_with(|first: char| first.is_ascii_digit() || first == '-');
+        let hint = "; -d is the duration, as in wrk: a body is -b, a body's file -D";
+        if is_time { error } else { error + hint }
+    })
+}
+
+/// `-T`, which is a timeout in wrk.
+///
+/// # Errors
+/// When it can only be a time.
+pub fn media_type(text: &str) -> Result<String, String> {
+    if time(text).is_ok() {
+        return Err(format!(
+            "`{text}` is a time; -T is the content type, as in hey and oha: the time for an answer is --timeout {text}"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// `-a`.
+///
+/// # Errors
+/// When there is no colon between user and password.
+pub fn credentials(text: &str) -> Result<String, String> {
+    // The value is not repeated: it may be a password.
+    if text.contains(':') {
+        Ok(text.to_owned())
+    } else {
+        Err("a user and a password have a colon between them, as USER:PASSWORD".to_owned())
+    }
+}
+
+/// `--node-header`.
+///
+/// # Errors
+/// When no header can be called so.
+pub fn header_name(text: &str) -> Result<String, String> {
+    if is_header_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is not the name of a header"))
+    }
+}
+
+fn is_header_name(text: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(token)
 }
 
 fn time_above_zero(text: &str) -> Result<Duration, String> {
@@ -134,8 +182,7 @@ pub fn header(text: &str) -> Result<(String, String), String> {
         .split_once(':')
         .ok_or_else(|| format!("`{text}` is not a header such as 'accept: text/plain'"))?;
     let (name, value) = (name.trim(), value.trim());
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
+    if !is_header_name(name) {
         return Err(format!("`{name}` is not the name of a header"));
     }
     if value.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
@@ -161,6 +208,26 @@ mod tests {
         }
         assert!(steps("1k,,2k/5s").is_err() && steps("1k,2k").is_err());
         assert!(burst("0/1s").is_err() && burst("5").is_err() && burst("100M/1ms").is_err());
+    }
+
+    #[test]
+    fn what_others_mean_by_a_letter_is_said() {
+        assert!(threads("20s").unwrap_err().contains("--timeout 20s"));
+        assert!(threads("0").unwrap_err().contains("one thread a core"));
+        assert!(length("{\"a\":1}").unwrap_err().contains("a body is -b"));
+        let days = length("1d").unwrap_err();
+        assert!(days.contains("24h") && !days.contains("body"), "{days}");
+        assert!(media_type("5s").unwrap_err().contains("--timeout 5s") && media_type("5").is_err());
+        assert_eq!(media_type("text/5s"), Ok("text/5s".to_owned()));
+    }
+
+    #[test]
+    fn a_password_is_not_repeated_in_an_error() {
+        assert_eq!(credentials("u:p"), Ok("u:p".to_owned()));
+        assert!(!credentials("hunter2").unwrap_err().contains("hunter2"));
+        assert!(
+            header_name("").is_err() && header_name("not there").is_err() && header_name("x-node").is_ok()
+        );
     }
 
     #[test]

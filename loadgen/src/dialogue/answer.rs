@@ -156,7 +156,7 @@ impl AnswerReader {
     }
 
     fn read_head(&mut self, response: &httparse::Response<'_, '_>) -> Result<Part, Fault> {
-        let status = response.code.unwrap_or(0);
+        let status = final_or_interim(response.code.unwrap_or(0))?;
         self.head.status = status;
         self.head.keep = response.version == Some(1);
         self.head.node.clear();
@@ -204,6 +204,16 @@ impl AnswerReader {
                 self.head.keep = true;
             }
         }
+    }
+}
+
+/// After 101 (RFC 9110 section 15.2.2) another protocol is spoken, and below 100 is no status: nothing that could
+/// be waited for follows.
+fn final_or_interim(status: u16) -> Result<u16, Fault> {
+    match status {
+        101 => Err(Fault::bad_response("101 switches to a protocol that was not asked for")),
+        0..=99 => Err(Fault::bad_response(format!("{status:03} is no status"))),
+        _ => Ok(status),
     }
 }
 

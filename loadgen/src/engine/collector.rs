@@ -8,7 +8,7 @@ use super::job::Job;
 use super::second::{OpenSecond, add, merge};
 use super::tally::{CauseCount, Counts, Tally, ThreadState};
 use super::worker::TICK_NS;
-use crate::fault::Fault;
+use crate::fault::{Cause, Fault};
 use crate::result::distribution::empty_histogram;
 use crate::result::live::{Snapshot, Stage};
 use crate::result::{Distribution, ErrorGroup, Second, Totals};
@@ -94,8 +94,7 @@ impl Collector {
     pub fn note_opening(&mut self, open: usize, failed: usize, fault: Option<Fault>) {
         self.opening = fault.map(|fault| {
             let all = open + failed;
-            let (cause, detail) = (fault.cause.words(), fault.detail);
-            format!("{failed} of {all} connections could not be opened before the run: {cause} ({detail}).")
+            format!("{failed} of {all} connections could not be opened before the run: {fault}.")
         });
     }
 
@@ -145,7 +144,10 @@ impl Collector {
         let state = tally.thread;
         let times_of_thread = &mut self.threads[state.index];
         let before = std::mem::replace(&mut times_of_thread.last, state);
-        if state.at_ns < self.warmup_ns + TICK_NS / 2 {
+        // The end of a run is not its beginning, however short it was.
+        let measured =
+            state.at_ns > self.warmup_ns && (state.last || state.at_ns >= self.warmup_ns + TICK_NS / 2);
+        if !measured {
             times_of_thread.first = state;
         }
         let middle_ns = state.at_ns.saturating_sub(TICK_NS / 2);
@@ -162,7 +164,7 @@ impl Collector {
         second.add_times(times);
         second.in_flight[state.index] = state.in_flight;
         second.worst_lag_ns = second.worst_lag_ns.max(tally.lag.max());
-        if state.at_ns >= self.warmup_ns + TICK_NS / 2 {
+        if measured {
             second.cpu_ns += state.cpu_ns.saturating_sub(before.cpu_ns);
         }
     }
@@ -240,6 +242,12 @@ impl Collector {
         end_ns.saturating_sub(self.warmup_ns)
     }
 
+    /// End of a measured part of this length, from the start of the run.
+    #[must_use]
+    pub fn end_ns(&self, elapsed_ns: u64) -> u64 {
+        self.warmup_ns.saturating_add(elapsed_ns)
+    }
+
     /// What the threads used.
     #[must_use]
     pub fn threads(&self) -> &[ThreadTimes] {
@@ -301,6 +309,12 @@ impl Collector {
         groups
     }
 
+    /// How often a cause of failure was counted.
+    #[must_use]
+    pub fn count_of(&self, cause: Cause) -> u64 {
+        self.causes.iter().find(|known| known.cause == cause).map_or(0, |known| known.count)
+    }
+
     /// The time axis of a measured part of this length.
     #[must_use]
     pub fn seconds(&self, elapsed_ms: u64) -> Vec<Second> {
@@ -355,30 +369,9 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::dialogue::Question;
-    use crate::dialogue::websocket::Message;
+    use crate::engine::job::tests::closed_job as job;
     use crate::honesty;
-
-    fn job(warmup_ns: u64) -> Job {
-        Job {
-            question: Arc::new(Question::WebSocket(Message { text: Arc::default() })),
-            endpoints: Vec::new(),
-            cycle: vec![0],
-            threads: 1,
-            load: None,
-            warmup_ns,
-            end_ns: warmup_ns + 2 * SECOND_NS,
-            grace_ns: 0,
-            left: None,
-            timeout_ns: SECOND_NS,
-            keepalive: true,
-            ok: Vec::new(),
-            sources: Vec::new(),
-        }
-    }
 
     /// A tally of ten answers that ends at a moment.
     fn tally(at_ns: u64, cpu_ns: u64) -> Tally {
@@ -399,10 +392,28 @@ mod tests {
                 // A little late, as ticks are, and with a tenth of a core.
                 collector.add(&tally(tick * TICK_NS + tick * 1000, before_ns + tick * TICK_NS / 10));
             }
-            let health = honesty::examine(&collector);
+            let health = honesty::examine(&collector, 3 * SECOND_NS - warmup_ns);
             assert!((health.cpu_percent - 10.0).abs() < 0.1, "{}", health.cpu_percent);
             let seconds = collector.seconds(3000 - warmup_ns / 1_000_000);
             assert!(seconds.iter().all(|second| (second.cpu_percent - 10.0).abs() < 0.1), "{seconds:?}");
+        }
+    }
+
+    /// With a few milliseconds of work there are two tallies, the one before it and the one after it.
+    #[test]
+    fn a_short_run_has_its_real_figures() {
+        for warmup_ns in [0, SECOND_NS] {
+            let mut collector = Collector::new(&job(warmup_ns), 1);
+            collector.add(&tally(warmup_ns, 7 * SECOND_NS));
+            let mut last = tally(warmup_ns + 60_000_000, 7 * SECOND_NS + 30_000_000);
+            last.thread.last = true;
+            collector.add(&last);
+            let health = honesty::examine(&collector, 60_000_000);
+            assert!((health.cpu_percent - 50.0).abs() < 0.1, "{}", health.cpu_percent);
+            assert!((collector.seconds(60)[0].cpu_percent - 50.0).abs() < 0.1);
+            // A plan that goes on when the last request is answered gives the thread nothing more to do.
+            let health = honesty::examine(&collector, 600_000_000);
+            assert!((health.busiest_thread_percent - 5.0).abs() < 0.1, "{}", health.busiest_thread_percent);
         }
     }
 

@@ -205,7 +205,7 @@ impl Connection {
     async fn next<F: Future>(&self, mut reading: Option<Pin<&mut F>>) -> Next {
         let now_ns = self.context.now_ns();
         if !self.seat.is_waiting() {
-            match self.lane.turn(now_ns) {
+            match self.lane.turn(now_ns, self.seat.free_since(now_ns)) {
                 Turn::Order(order) => return Next::Order(order),
                 Turn::Finished => return Next::Finished,
                 Turn::Wait => self.lane.wait(&self.seat, now_ns),

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::seat::Order;
@@ -11,6 +11,9 @@ use super::tally::{LATE_NS, Tally};
 use crate::dialogue::Head;
 use crate::fault::{Cause, Fault};
 use crate::result::distribution::HIGHEST_NS;
+
+/// The system may wake a sleeper this late; the rest before the start is waited for actively.
+const WAKE: Duration = Duration::from_micros(200);
 
 /// See the module.
 #[derive(Debug)]
@@ -52,9 +55,21 @@ impl Context {
         }
     }
 
-    /// Starts the clock.
-    pub fn start(&self, epoch: Instant) {
+    /// Sets the zero of the clock, which still lies ahead: until then it stands.
+    pub fn set_zero(&self, epoch: Instant) {
         self.epoch.set(epoch);
+    }
+
+    /// Waits for the zero of the clock, with all that the thread has to do: what was sent before would have its time
+    /// cut short.
+    pub fn await_zero(&self) {
+        let left = self.epoch.get().saturating_duration_since(Instant::now());
+        std::thread::sleep(left.saturating_sub(WAKE));
+        let from = Instant::now();
+        while Instant::now() < self.epoch.get() {
+            std::hint::spin_loop();
+        }
+        self.spun_ns.set(from.elapsed().as_nanos() as u64);
     }
 
     /// Nanoseconds since the start of the run.
@@ -175,11 +190,11 @@ impl Context {
         measured
     }
 
-    /// Enters the cause of dropped requests.
-    pub fn blame_dropped(&self, count: u64) {
+    /// Enters the cause of dropped requests: how many there were, and when the first and the last were due.
+    pub fn blame_dropped(&self, count: u64, due_ns: (u64, u64)) {
         if count > 0 {
             let fault = Fault::new(Cause::NeverSent, "no connection was free");
-            self.tally.borrow_mut().count_faults(count, self.now_ns(), fault);
+            self.tally.borrow_mut().count_faults(count, due_ns, fault);
         }
     }
 
@@ -213,5 +228,22 @@ impl Context {
         tally.thread.in_flight = self.in_flight.get();
         tally.thread.spun_ns = self.spun_ns.get();
         tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::job::tests::closed_job;
+
+    /// A thread that went on at once would read a clock that stands at nothing until its zero.
+    #[test]
+    fn the_clock_runs_when_the_start_is_over() {
+        let context = Context::new(Arc::new(closed_job(0)), 0);
+        let epoch = Instant::now() + Duration::from_millis(5);
+        context.set_zero(epoch);
+        assert_eq!(context.now_ns(), 0);
+        context.await_zero();
+        assert!(Instant::now() >= epoch && context.now_ns() > 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::socket::Address;
 use crate::dialogue::Question;
@@ -44,6 +44,8 @@ pub struct Job {
     pub grace_ns: u64,
     /// Measured requests left to be sent in a closed loop.
     pub left: Option<AtomicU64>,
+    /// The number of the next request of a closed loop; `None` where all requests are the same.
+    pub numbers: Option<AtomicU64>,
     /// A request's time.
     pub timeout_ns: u64,
     /// Whether connections are used again.
@@ -61,10 +63,42 @@ impl Job {
         self.ok.iter().any(|&(low, high)| (low..=high).contains(&status))
     }
 
+    /// The number of the next request of a closed loop. Relaxed: it orders nothing else.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.numbers.as_ref().map_or(0, |numbers| numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// The local address of a connection.
     #[must_use]
     pub fn source(&self, connection: usize) -> Option<IpAddr> {
         let count = self.sources.len();
         (count > 0).then(|| self.sources[connection % count])
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::dialogue::websocket::Message;
+
+    /// A closed loop of two seconds that asks nobody.
+    pub(crate) fn closed_job(warmup_ns: u64) -> Job {
+        Job {
+            question: Arc::new(Question::WebSocket(Message { text: Arc::default() })),
+            endpoints: Vec::new(),
+            cycle: vec![0],
+            threads: 1,
+            load: None,
+            warmup_ns,
+            end_ns: warmup_ns + 2_000_000_000,
+            grace_ns: 0,
+            left: None,
+            numbers: None,
+            timeout_ns: 1_000_000_000,
+            keepalive: true,
+            ok: Vec::new(),
+            sources: Vec::new(),
+        }
     }
 }

@@ -64,8 +64,8 @@ impl Lane {
         }
     }
 
-    /// What a connection that is free has to do.
-    pub fn turn(&self, now_ns: u64) -> Turn {
+    /// What a connection has to do that has been free since a moment.
+    pub fn turn(&self, now_ns: u64, free_since_ns: u64) -> Turn {
         if self.context.is_stopping() {
             return Turn::Finished;
         }
@@ -79,7 +79,7 @@ impl Lane {
                 Turn::Order(closed_order(&self.context, cycle, *round - 1, now_ns))
             }
             Supply::Open(_) if now_ns >= job.end_ns.saturating_add(job.grace_ns) => Turn::Finished,
-            Supply::Open(open) => open.turn(now_ns),
+            Supply::Open(open) => open.turn(now_ns, free_since_ns),
         }
     }
 
@@ -109,7 +109,7 @@ impl Lane {
                 return false;
             }
             let Some(seat) = self.free.borrow_mut().pop_front() else { return true };
-            match self.turn(now_ns) {
+            match self.turn(now_ns, now_ns) {
                 Turn::Order(order) => seat.assign(order),
                 Turn::Wait | Turn::Finished => {
                     self.free.borrow_mut().push_front(seat);
@@ -170,12 +170,16 @@ impl Lane {
     /// At the end: what was due but never sent.
     pub fn count_dropped(&self, until_ns: u64) {
         if let Supply::Open(open) = &mut *self.supply.borrow_mut() {
-            let mut count = 0;
+            let (mut count, mut first_ns, mut last_ns) = (0, u64::MAX, 0);
             while let Some(arrival) = open.next.filter(|arrival| arrival.at_ns <= until_ns) {
-                count += u64::from(self.context.dropped(arrival.at_ns));
+                if self.context.dropped(arrival.at_ns) {
+                    count += 1;
+                    first_ns = first_ns.min(arrival.at_ns);
+                    last_ns = arrival.at_ns;
+                }
                 open.next = open.share.next();
             }
-            self.context.blame_dropped(count);
+            self.context.blame_dropped(count, (first_ns, last_ns));
         }
     }
 }
@@ -196,7 +200,7 @@ impl Supply {
 }
 
 impl Open {
-    fn turn(&mut self, now_ns: u64) -> Turn {
+    fn turn(&mut self, now_ns: u64, free_since_ns: u64) -> Turn {
         let Some(arrival) = self.next else { return Turn::Finished };
         if arrival.at_ns > now_ns {
             return Turn::Wait;
@@ -204,7 +208,7 @@ impl Open {
         self.next = self.share.next();
         Turn::Order(Order {
             intended_ns: arrival.at_ns,
-            possible_ns: now_ns,
+            possible_ns: arrival.at_ns.max(free_since_ns),
             target: arrival.target,
             number: arrival.number,
         })
@@ -218,6 +222,7 @@ fn closed_order(context: &Context, cycle: &[u32], round: u64, now_ns: u64) -> Or
         intended_ns: now_ns,
         possible_ns: now_ns,
         target: turn(cycle, round, thread, threads),
-        number: round * threads + thread,
+        // One count for all: two threads, or two hosts, never send the same number.
+        number: context.job.next_number(),
     }
 }

@@ -29,6 +29,8 @@ pub struct Seat {
     order: Cell<Option<Order>>,
     waiting: Cell<bool>,
     free_since_ns: Cell<u64>,
+    /// It has had something to do before.
+    worked: Cell<bool>,
     dismissed: Cell<bool>,
     deadline_ns: Cell<u64>,
     expired: Cell<bool>,
@@ -42,6 +44,7 @@ impl Default for Seat {
             order: Cell::default(),
             waiting: Cell::default(),
             free_since_ns: Cell::default(),
+            worked: Cell::default(),
             dismissed: Cell::default(),
             deadline_ns: Cell::new(NEVER),
             expired: Cell::default(),
@@ -64,6 +67,13 @@ impl Seat {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Since when a connection that is free now has been so: before its first order, since the start of the run.
+    /// What the thread did meanwhile is the thread's own lag.
+    #[must_use]
+    pub fn free_since(&self, now_ns: u64) -> u64 {
+        if self.worked.replace(true) { now_ns } else { 0 }
     }
 
     /// Says that the connection is free; false when it had said so already.

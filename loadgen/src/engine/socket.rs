@@ -3,6 +3,7 @@
 //! The halves own themselves while they read or write and hand themselves back, so that one pinned place
 //! holds operation after operation and nothing is allocated on the way.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,15 @@ pub enum Address {
     Tcp(SocketAddr),
     /// Path of a socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(out),
+            Self::Unix(path) => path.display().fmt(out),
+        }
+    }
 }
 
 /// An open connection.

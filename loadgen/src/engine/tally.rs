@@ -144,18 +144,19 @@ impl Tally {
 
     /// Counts a failure.
     pub fn count_fault(&mut self, at_ns: u64, fault: Fault) {
-        self.count_faults(1, at_ns, fault);
+        self.count_faults(1, (at_ns, at_ns), fault);
     }
 
-    /// Counts several failures of the same kind.
-    pub fn count_faults(&mut self, count: u64, at_ns: u64, fault: Fault) {
+    /// Counts several failures of the same kind, with the times of the first and the last.
+    pub fn count_faults(&mut self, count: u64, (first_ns, last_ns): (u64, u64), fault: Fault) {
         let known = self.causes.iter_mut().find(|known| known.cause == fault.cause);
         if let Some(known) = known {
             known.count += count;
-            known.last_ns = at_ns;
+            known.first_ns = known.first_ns.min(first_ns);
+            known.last_ns = known.last_ns.max(last_ns);
         } else if self.causes.len() < CAUSES_MAX {
             let (cause, example) = (fault.cause, fault.detail);
-            self.causes.push(CauseCount { cause, count, first_ns: at_ns, last_ns: at_ns, example });
+            self.causes.push(CauseCount { cause, count, first_ns, last_ns, example });
         }
     }
 }

@@ -73,13 +73,18 @@ pub async fn take_part(job: Arc<Job>, thread: usize, wires: Wires) {
     let context = Rc::new(Context::new(job, thread));
     let mut connections = seat_all(&context);
     let opened = if context.job.keepalive { open_all(&mut connections).await } else { Opened::default() };
+    // All tasks stand ready before the start, and none of them runs before this one waits in the runtime.
+    let run = Run::begin(Rc::clone(&context), connections);
     if wires.reports.send(Report::Ready(opened)).is_err() {
-        return;
+        return context.stop();
     }
     // Waiting here stops the thread, which is right: nothing is to happen before the start.
-    let Ok(epoch) = wires.start.recv() else { return };
-    context.start(epoch);
-    Run::begin(context, connections).watch(&wires).await;
+    let Ok(epoch) = wires.start.recv() else { return context.stop() };
+    context.set_zero(epoch);
+    // What the thread had used before the start is not the run's. It is reported while there is still time for that.
+    run.report(&wires, 0, false);
+    context.await_zero();
+    run.watch(&wires).await;
 }
 
 struct Placed {
@@ -203,8 +208,6 @@ impl Run {
 
     /// Looks after deadlines, tallies and the end until all connections have gone home.
     async fn watch(mut self, wires: &Wires) {
-        // What the thread had used before the start is not the run's.
-        self.report(wires, 0, false);
         while !self.crew.is_empty() {
             self.rest().await;
             let now_ns = self.context.now_ns();

@@ -8,7 +8,7 @@ const NARROW: f64 = 1.05;
 /// The most rates that are tried.
 const TRIES_MAX: usize = 24;
 /// Below this many requests a second nothing is tried.
-const RATE_MIN: f64 = 1.0;
+pub const RATE_MIN: f64 = 1.0;
 
 /// See the module.
 #[derive(Clone, Debug)]

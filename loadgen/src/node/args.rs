@@ -30,7 +30,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub driver: Choice,
     /// Seed of every random draw.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = amount::seed)]
     pub seed: u64,
 
     /// Wait before a response: 20ms, uniform:10ms..30ms, exp:20ms, lognormal:20ms,0.5 or bimodal:5ms,200ms,5%.
@@ -83,10 +83,10 @@ pub struct NodeArgs {
     pub header: Vec<String>,
 
     /// Requests served at once; further ones wait, see --queue.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit)]
     pub limit: Option<usize>,
     /// Requests that may wait for --limit; further ones get 503 at once.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = queue)]
     pub queue: usize,
     /// Close a connection that is idle this long; 0 never.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = amount::setting)]
@@ -169,6 +169,18 @@ fn node_name(text: &str) -> Result<String, String> {
     } else {
         Err("a name is 1 to 128 visible ASCII characters without spaces".to_owned())
     }
+}
+
+/// With none at once, nothing would ever be served.
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit @ 1..) => Ok(limit),
+        _ => Err(format!("`{text}` is not a limit: a whole number from 1 on; without --limit there is none")),
+    }
+}
+
+fn queue(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number from 0 on"))
 }
 
 fn path(text: &str) -> Result<String, String> {

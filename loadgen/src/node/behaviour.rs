@@ -10,6 +10,8 @@ use crate::amount;
 
 /// The largest body that a node sends: 64 GiB, far above any test and far below a counter's end.
 const SIZE_MAX: u64 = 64 << 30;
+/// The largest piece of a body: it is held in memory.
+const PIECE_MAX: u64 = 1 << 20;
 /// The most CPU time that one request may burn: it blocks every other request of its thread meanwhile.
 const CPU_MAX: Duration = Duration::from_secs(60);
 /// The most response headers that a query or a flag may add.
@@ -106,15 +108,15 @@ impl Behaviour {
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "delay" => self.delay = value.parse()?,
-            "cpu" => self.cpu_us = micros(bounded(amount::setting(value)?, CPU_MAX, "cpu")?),
+            "cpu" => self.cpu_us = micros(bounded(amount::setting(value)?, CPU_MAX, "1m")?),
             "status" => self.status = status(value)?,
-            "size" => self.size = bounded(amount::size(value)?, SIZE_MAX, "size")?,
+            "size" => self.size = bounded(amount::size(value)?, SIZE_MAX, "64GiB")?,
             "chunked" => {
                 self.framing = if amount::switch(value)? { Framing::Chunked } else { Framing::Length }
             }
             "framing" => self.framing = framing(value)?,
             "drip" => self.drip_us = micros(amount::setting(value)?),
-            "piece" => self.piece = bounded(amount::size(value)?, 1 << 20, "piece")?,
+            "piece" => self.piece = bounded(amount::size(value)?, PIECE_MAX, "1MiB")?,
             "reset" => self.reset = reset(value)?,
             "half_close" | "half-close" => self.half_close = amount::switch(value)?,
             "close_after" | "close-after" => self.close_after = count(value)?,
@@ -218,7 +220,10 @@ fn reset(text: &str) -> Result<Option<Reset>, String> {
     match text {
         "head" => Ok(Some(Reset::Head)),
         "body" => Ok(Some(Reset::Body)),
-        _ => Ok(amount::switch(text)?.then_some(Reset::Head)),
+        _ => match amount::switch(text) {
+            Ok(on) => Ok(on.then_some(Reset::Head)),
+            Err(_) => Err(format!("'{text}' is no place for a reset: head, body, or 0 for none")),
+        },
     }
 }
 
@@ -226,8 +231,8 @@ fn count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("'{text}' is not a whole number"))
 }
 
-fn bounded<T: PartialOrd>(value: T, max: T, name: &str) -> Result<T, String> {
-    if value <= max { Ok(value) } else { Err(format!("{name} is above what a node allows")) }
+fn bounded<T: PartialOrd>(value: T, max: T, shown: &str) -> Result<T, String> {
+    if value <= max { Ok(value) } else { Err(format!("a node allows at most {shown}")) }
 }
 
 fn micros(time: Duration) -> u64 {
@@ -269,6 +274,19 @@ mod tests {
         ] {
             let error = usual.with_query(query).unwrap_err();
             assert!(error.starts_with(query.split('=').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_passed_is_named() {
+        for (name, value, words) in [
+            ("cpu", "2m", "at most 1m"),
+            ("piece", "2MiB", "at most 1MiB"),
+            ("size", "65GiB", "at most 64GiB"),
+            ("reset", "maybe", "head, body"),
+        ] {
+            let error = Behaviour::default().set(name, value).unwrap_err();
+            assert!(error.contains(words), "{name}={value}: {error}");
         }
     }
 

@@ -15,14 +15,14 @@ const BATCH_MAX: usize = 64;
 /// The pause when the process has no descriptors left: each failed accept would spin otherwise.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
 
-/// Binds and listens. Several sockets may share one address, one a thread.
+/// Binds and listens. With `shared`, several sockets may have one address, one a thread.
 ///
 /// # Errors
 /// The address is taken or not ours.
-pub(crate) fn bind(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     // Accepted connections inherit it.
     socket.set_tcp_nodelay(true)?;

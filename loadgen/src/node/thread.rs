@@ -49,20 +49,22 @@ impl Sockets {
     /// Names the address that cannot be had.
     pub(crate) fn bind(args: &NodeArgs) -> io::Result<Self> {
         let at = |port| SocketAddr::new(args.listen, port);
-        let tcp_at =
-            |address| listener::bind(address, args.backlog).map_err(|error| explain(address, &error));
+        let tcp_at = |address, shared| {
+            listener::bind(address, args.backlog, shared).map_err(|error| explain(address, &error))
+        };
         // One address, one socket: sharing the port is for this node's threads, not for a second node by mistake.
         drop(std::net::TcpListener::bind(at(args.port)).map_err(|error| explain(at(args.port), &error))?);
-        let first = tcp_at(at(args.port))?;
+        let first = tcp_at(at(args.port), true)?;
         let address = first.local_addr()?;
         let mut http = vec![first];
         for _ in 1..args.threads {
-            http.push(tcp_at(address)?);
+            http.push(tcp_at(address, true)?);
         }
         let udp = |port| listener::bind_udp(at(port)).map_err(|error| explain(at(port), &error));
         Ok(Self {
             http,
-            tcp: args.tcp_echo.map(|port| tcp_at(at(port))).transpose()?,
+            // One thread serves it, so that nobody else may have its port.
+            tcp: args.tcp_echo.map(|port| tcp_at(at(port), false)).transpose()?,
             udp: args.udp_echo.map(udp).transpose()?,
         })
     }

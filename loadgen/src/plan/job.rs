@@ -1,15 +1,20 @@
 //! From a plan to the job that the threads are given: names become addresses.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::Plan;
+use socket2::{Domain, Socket, Type};
+
+use super::{Plan, source};
 use crate::engine::Failure;
 use crate::engine::job::{Endpoint, Job};
 use crate::engine::socket::Address;
+use crate::fault::Fault;
 use crate::schedule::{Load, weighted_cycle};
 use crate::target::{Place, Protocol, TargetUrl};
 
@@ -17,6 +22,8 @@ use crate::target::{Place, Protocol, TargetUrl};
 const GRACE: Duration = Duration::from_secs(1);
 /// How long one address of several may take to accept, when the best is looked for.
 const PROBE: Duration = Duration::from_secs(2);
+/// The statuses that are no failures when nothing else says it.
+const OK: [(u16, u16); 1] = [(200, 399)];
 /// A WebSocket key (RFC 6455 section 4.1) proves that the server read the handshake; it need not be secret.
 const KEY: &str = "cGxpbXNvbGwtbG9hZGdlbg==";
 
@@ -48,13 +55,14 @@ impl Places {
             cycle: weighted_cycle(&weights),
             threads: u64::from(plan.threads),
             left: plan.args.requests.filter(|_| load.is_none()).map(AtomicU64::new),
+            numbers: (load.is_none() && !plan.question.is_fixed()).then(AtomicU64::default),
             load,
             warmup_ns: plan.args.warmup.as_nanos() as u64,
             end_ns: plan.end_ns(),
             grace_ns: GRACE.min(plan.args.timeout).as_nanos() as u64,
             timeout_ns: plan.args.timeout.as_nanos() as u64,
             keepalive: !plan.args.no_keepalive,
-            ok: plan.args.ok.0.clone(),
+            ok: plan.args.ok.clone().map_or_else(|| OK.to_vec(), |statuses| statuses.0),
             sources: plan.args.source.clone(),
         }
     }
@@ -103,27 +111,54 @@ impl Plan {
 
 fn resolve(place: &Place, plan: &Plan) -> Result<Address, Failure> {
     let (host, port) = match place {
-        Place::Unix(path) => return Ok(Address::Unix(path.clone())),
+        Place::Unix(path) => return unix(path, plan),
         Place::Tcp(host, port) => (host.as_str(), *port),
     };
     let found = (host, port).to_socket_addrs().map_err(|error| Failure(format!("`{host}`: {error}")))?;
+    let source = plan.args.source.first().copied();
     let found: Vec<SocketAddr> = found.collect();
-    match found.as_slice() {
-        [] => Err(Failure(format!("`{host}` has no address"))),
-        [only] if !plan.args.no_keepalive => Ok(Address::Tcp(*only)),
-        several => first_that_accepts(several),
+    let kind = |address: &&SocketAddr| source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
+    let reachable: Vec<SocketAddr> = found.iter().filter(kind).copied().collect();
+    match (reachable.as_slice(), source) {
+        ([], Some(source)) if !found.is_empty() => Err(Failure(source::unreachable_from(source, host))),
+        ([], _) => Err(Failure(format!("`{host}` has no address"))),
+        ([only], _) if !plan.args.no_keepalive => Ok(Address::Tcp(*only)),
+        (several, source) => first_that_accepts(several, source),
     }
 }
 
-fn first_that_accepts(addresses: &[SocketAddr]) -> Result<Address, Failure> {
+/// Where connections are opened before the run, that tells whether somebody listens.
+fn unix(path: &PathBuf, plan: &Plan) -> Result<Address, Failure> {
+    let address = Address::Unix(path.clone());
+    if plan.args.no_keepalive {
+        UnixStream::connect(path).map_err(|error| unanswered(&address, &error))?;
+    }
+    Ok(address)
+}
+
+fn first_that_accepts(addresses: &[SocketAddr], source: Option<IpAddr>) -> Result<Address, Failure> {
     let mut last = None;
     for address in addresses {
-        match TcpStream::connect_timeout(address, PROBE) {
-            Ok(_) => return Ok(Address::Tcp(*address)),
-            Err(error) => last = Some(format!("{address}: {error}. Is the server running there?")),
+        match probe(*address, source) {
+            Ok(()) => return Ok(Address::Tcp(*address)),
+            Err(error) => last = Some(unanswered(&Address::Tcp(*address), &error)),
         }
     }
-    Err(Failure(last.unwrap_or_default()))
+    Err(last.unwrap_or_else(|| Failure(String::new())))
+}
+
+/// Connects from where the run will: another source may be let in, or not.
+fn probe(address: SocketAddr, source: Option<IpAddr>) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    socket.connect_timeout(&address.into(), PROBE)
+}
+
+fn unanswered(address: &Address, error: &io::Error) -> Failure {
+    let fault = Fault::of_connect(error);
+    Failure(format!("{address}: {fault}. Is the server running there?"))
 }
 
 fn share_of_thread(connections: u32, threads: u32, thread: u32) -> u32 {

@@ -2,18 +2,22 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Args;
 
+use crate::console::{self, tell};
 use crate::result::{Mode, RunResult};
+use crate::run::USAGE;
 
 use super::{
     Paint, amount,
-    change::{Change, FailIf, Finding, changes},
+    change::{Change, Finding, changes},
+    comparable,
+    condition::{FailIf, Judgement},
     read,
 };
 
@@ -33,38 +37,54 @@ pub struct CompareArgs {
     /// requests). Several are separated by commas.
     #[arg(long, value_name = "CONDITIONS", value_delimiter = ',')]
     pub fail_if: Vec<FailIf>,
-    /// Fail only for what chance does not explain: the whole interval must be beyond the limit.
-    #[arg(long)]
+    /// Fail only for what chance does not explain: the whole interval must be beyond the limit. Where there is none
+    /// (runs of less than five seconds, max), the exit code is 2.
+    #[arg(long, requires = "fail_if")]
     pub surely: bool,
     /// Seed of the draws behind the intervals.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::amount::seed)]
     pub seed: u64,
 }
 
 /// Runs `loadgen compare`.
 ///
-/// Exit code 0, 1 when a file cannot be read, 99 when a condition of `--fail-if` holds.
+/// Exit code 0, 1 when a file cannot be read, 2 when a condition of `--fail-if` cannot be judged, 99 when one holds.
 #[must_use]
 pub fn compare(args: &CompareArgs) -> ExitCode {
     match side_by_side(args) {
-        Ok(false) => ExitCode::SUCCESS,
-        Ok(true) => ExitCode::from(BROKEN),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("loadgen compare: {error}");
+            tell(format_args!("loadgen compare: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints the comparison; `true` when a condition is broken.
-fn side_by_side(args: &CompareArgs) -> Result<bool, String> {
+/// Prints the comparison; the exit code by its conditions.
+fn side_by_side(args: &CompareArgs) -> Result<u8, String> {
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let changes = changes(&before, &after, args.seed);
-    let mut out = io::stdout().lock();
-    let paint = Paint::for_terminal(out.is_terminal());
-    let text = render(&before, &after, &changes, paint) + &judge(args, &changes, paint);
-    out.write_all(text.as_bytes()).map_err(|error| format!("cannot print: {error}"))?;
-    Ok(args.fail_if.iter().any(|condition| condition.is_broken(&changes, args.surely)))
+    let answered = (before.totals.completed > 0, after.totals.completed > 0);
+    let judge = |condition: &FailIf| condition.judge(&changes, answered, args.surely);
+    let judgements: Vec<Judgement> = args.fail_if.iter().map(judge).collect();
+    let paint = Paint::for_terminal(io::stdout().is_terminal());
+    let mut text = render(&before, &after, &changes, paint);
+    for (at, (condition, judgement)) in args.fail_if.iter().zip(&judgements).enumerate() {
+        let gap = if at == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{gap}{}", verdict(condition, *judgement, paint));
+    }
+    console::print(text.as_bytes()).map_err(|error| format!("cannot print: {error}"))?;
+    Ok(exit_code(&judgements))
+}
+
+/// One broken condition is enough; one that cannot be judged must not look like one that is kept.
+fn exit_code(judgements: &[Judgement]) -> u8 {
+    let broken = |judgement: &Judgement| matches!(judgement, Judgement::Broken | Judgement::NothingMeasured);
+    match judgements {
+        all if all.iter().any(broken) => BROKEN,
+        all if all.iter().any(|judgement| matches!(judgement, Judgement::Unknown(_))) => USAGE,
+        _ => 0,
+    }
 }
 
 /// The table of a comparison.
@@ -74,7 +94,7 @@ pub fn render(before: &RunResult, after: &RunResult, changes: &[Change], paint: 
     for (name, result) in [("A", before), ("B", after)] {
         let _ = writeln!(out, "{} {}", paint.bold(name), describe(result));
     }
-    for doubt in doubts(before, after) {
+    for doubt in comparable::doubts(before, after) {
         let _ = writeln!(out, "{}", paint.odd(&format!("! {doubt}")));
     }
     let head = format!("{:<12} {:>12} {:>12} {:>10}   {:<28}", "", "A", "B", "change", "95 % of draws");
@@ -90,8 +110,12 @@ pub fn render(before: &RunResult, after: &RunResult, changes: &[Change], paint: 
 
 fn row(change: &Change, paint: Paint) -> String {
     let measure = change.measure;
-    let by = change.relative().map_or_else(|| "new".to_owned(), |share| format!("{:+.1} %", share * 100.0));
-    let by = if change.by() == 0.0 { "same".to_owned() } else { by };
+    let by = match (change.by(), change.relative()) {
+        (None, _) => String::new(),
+        (Some(0.0), _) => "same".to_owned(),
+        (_, None) => "new".to_owned(),
+        (_, Some(share)) => format!("{:+.1} %", share * 100.0),
+    };
     let between = change.interval.map_or_else(String::new, |(low, high)| {
         let signed =
             |value: f64| format!("{}{}", if value < 0.0 { "-" } else { "+" }, measure.show(value.abs()));
@@ -103,7 +127,8 @@ fn row(change: &Change, paint: Paint) -> String {
         Finding::Unsure => paint.faint("may be chance"),
         Finding::Unknown => String::new(),
     };
-    let (a, b) = (measure.show(change.before), measure.show(change.after));
+    let show = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| measure.show(value));
+    let (a, b) = (show(change.before), show(change.after));
     format!("{:<12} {a:>12} {b:>12} {by:>10}   {between:<28} {finding}", measure.name())
 }
 
@@ -118,35 +143,13 @@ fn describe(result: &RunResult) -> String {
     amount::harmless(&format!("{name}{target} · {mode} · {}", amount::offset(result.elapsed_ms)), 200)
 }
 
-/// Why the two may not be comparable at all.
-fn doubts(before: &RunResult, after: &RunResult) -> Vec<String> {
-    let mut lines = Vec::new();
-    if before.mode != after.mode {
-        lines.push(
-            "one run was open-loop and the other closed: their latencies mean different things".to_owned(),
-        );
-    } else if before.settings.plan != after.settings.plan
-        || before.settings.connections != after.settings.connections
-    {
-        lines.push("the two runs were asked for different loads".to_owned());
-    }
-    for (name, result) in [("A", before), ("B", after)] {
-        if result.client.bottleneck {
-            lines.push(format!("in {name} the client was the bottleneck: its numbers are a lower bound"));
+fn verdict(condition: &FailIf, judgement: Judgement, paint: Paint) -> String {
+    match judgement {
+        Judgement::Kept => format!("{} {condition}", paint.good("✓ does not hold:")),
+        Judgement::Broken => format!("{} {condition}", paint.bad("✗ fails:")),
+        Judgement::NothingMeasured => {
+            format!("{} {condition} (nothing measured in B breaks every promise)", paint.bad("✗ fails:"))
         }
+        Judgement::Unknown(why) => format!("{} {condition} ({why})", paint.odd("? cannot be judged:")),
     }
-    lines
-}
-
-fn judge(args: &CompareArgs, changes: &[Change], paint: Paint) -> String {
-    let mut out = String::new();
-    for condition in &args.fail_if {
-        let broken = condition.is_broken(changes, args.surely);
-        let mark = if broken { paint.bad("✗ fails:") } else { paint.good("✓ does not hold:") };
-        let _ = write!(out, "\n{mark} {condition}");
-    }
-    if !out.is_empty() {
-        out.push('\n');
-    }
-    out
 }

@@ -30,6 +30,8 @@ struct Data<'a> {
     throughput: f64,
     error_ratio: f64,
     gap: String,
+    client: &'static str,
+    too_short: bool,
     doubts: Vec<String>,
     jain: Option<f64>,
 }
@@ -44,6 +46,8 @@ pub fn render(result: &RunResult) -> Result<String, String> {
         throughput: result.throughput(),
         error_ratio: result.totals.error_ratio(),
         gap: verdict::gap(result),
+        client: verdict::client(result),
+        too_short: verdict::is_too_short(result),
         doubts: verdict::doubts(result),
         jain: fairness::jain(&result.nodes),
     };

@@ -2,12 +2,12 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use clap::Args;
 
+use crate::outfile::{self, Destination};
 use crate::result::RunResult;
 
 use super::{csv, hgrm, hlog, html};
@@ -36,10 +36,10 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Whether a file could be written, looked at before the run: an hour of load should not end in a typing error.
+    /// Whether all files could be written, looked at before the run: an hour of load should not end in a typing error.
     ///
     /// # Errors
-    /// Names the flag and the folder that is missing.
+    /// Names the flag and what is wrong with its file.
     pub fn check(&self) -> Result<(), String> {
         if let Some(path) = self.output.as_deref().filter(|path| by_name(path).is_none()) {
             let name = path.display();
@@ -47,14 +47,24 @@ impl Outputs {
                 "--output {name}: the end of the name says what: .json, .hgrm, .hlog, .html, .csv"
             ));
         }
-        for Output { flag, path, .. } in self.wanted().filter(|output| !is_stdout(output.path)) {
-            let folder =
-                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            if !folder.is_dir() {
-                return Err(format!("--{flag} {}: there is no folder {}", path.display(), folder.display()));
-            }
-            if path.is_dir() {
-                return Err(format!("--{flag} {}: this is a folder, name a file in it", path.display()));
+        let mut taken: Vec<(&str, Destination)> = Vec::new();
+        for output in self.wanted() {
+            let (flag, path) = (output.flag, output.path.display());
+            let destination =
+                outfile::check(output.path).map_err(|error| format!("--{flag} {path}: {error}"))?;
+            let same = taken.iter().find(|(_, other)| *other == destination);
+            match (same, &destination) {
+                (Some((other, _)), Destination::Stdout) => {
+                    return Err(format!(
+                        "--{other} and --{flag} both go to standard output, which holds one report: name a file for one"
+                    ));
+                }
+                (Some((other, _)), Destination::Replaced(_)) => {
+                    return Err(format!(
+                        "--{other} and --{flag} both name {path}: each report needs its own file"
+                    ));
+                }
+                _ => taken.push((flag, destination)),
             }
         }
         Ok(())
@@ -63,7 +73,7 @@ impl Outputs {
     /// Whether a file goes to standard output, where the table would spoil it.
     #[must_use]
     pub fn use_stdout(&self) -> bool {
-        self.wanted().any(|output| is_stdout(output.path))
+        self.wanted().any(|output| outfile::is_stdout(output.path))
     }
 
     /// Writes everything that was asked for.
@@ -79,6 +89,19 @@ impl Outputs {
             })
             .collect();
         if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+    }
+
+    /// Writes everything that was asked for, and then the table, unless standard output holds a report.
+    ///
+    /// # Errors
+    /// All that could not be written, one a line; the rest is written all the same.
+    pub fn write_and_print(&self, result: &RunResult, quiet: bool) -> Result<(), String> {
+        let written = self.write(result);
+        let printed = if quiet || self.use_stdout() { Ok(()) } else { super::print(result) };
+        match (written, printed.map_err(|error| format!("cannot print: {error}"))) {
+            (Err(files), Err(table)) => Err(format!("{files}\n{table}")),
+            (written, printed) => written.and(printed),
+        }
     }
 
     fn wanted(&self) -> impl Iterator<Item = Output<'_>> {
@@ -120,7 +143,7 @@ struct Output<'a> {
 impl Output<'_> {
     fn write(&self, result: &RunResult) -> Result<(), String> {
         let bytes = (self.render)(result)?;
-        save(self.path, &bytes).map_err(|error| error.to_string())
+        outfile::save(self.path, &bytes)
     }
 }
 
@@ -130,21 +153,20 @@ fn json(result: &RunResult) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Writes beside the file and renames: whoever watches the file never sees half of it.
-fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if is_stdout(path) {
-        return io::stdout().write_all(bytes);
-    }
-    if path.exists() && !path.is_file() {
-        // A pipe or a device cannot be replaced.
-        return std::fs::write(path, bytes);
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    std::fs::write(&beside, bytes)?;
-    std::fs::rename(&beside, path).inspect_err(|_| drop(std::fs::remove_file(&beside)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
+    #[test]
+    fn one_file_and_one_standard_output_hold_one_report_each() {
+        let file = std::env::temp_dir().join(format!("loadgen-outputs-{}.json", std::process::id()));
+        let other = std::env::temp_dir().join(".").join(file.file_name().unwrap());
+        let same = Outputs { json: Some(file.clone()), csv: Some(other), ..Outputs::default() };
+        let error = same.check().unwrap_err();
+        assert!(error.contains("--json") && error.contains("--csv") && error.contains("own file"), "{error}");
+        let both = Outputs { json: Some("-".into()), output: Some("csv".into()), ..Outputs::default() };
+        assert!(both.check().unwrap_err().contains("standard output"));
+        let apart = Outputs { json: Some(file), csv: Some("-".into()), ..Outputs::default() };
+        assert_eq!(apart.check(), Ok(()));
+    }
 }

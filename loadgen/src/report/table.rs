@@ -75,7 +75,7 @@ pub fn render(result: &RunResult, paint: Paint) -> String {
     table.errors(result);
     table.nodes(result);
     table.client(result);
-    table.find_max(result.find_max.as_ref());
+    table.find_max(result.find_max.as_ref(), result.interrupted);
     table.slo(result);
     table.notes(result);
     table.out
@@ -170,7 +170,7 @@ impl Table {
 
     fn volumes(&mut self, result: &RunResult) {
         let totals = &result.totals;
-        let seconds = (result.elapsed_ms as f64 / 1e3).max(1e-3);
+        let seconds = result.elapsed_s().max(1e-9);
         self.title("Load");
         let throughput = self.paint.bold(&amount::rate(result.throughput()));
         self.row("throughput", &format!("{throughput} answers"));
@@ -282,18 +282,20 @@ impl Table {
                 ),
             );
         }
-        let verdict = if client.bottleneck {
-            self.paint.bad("the client is the bottleneck: these numbers are a lower bound")
-        } else {
-            self.paint.good("the client had room: these numbers are the server's")
+        let text = verdict::client(result);
+        let text = match client.bottleneck {
+            true => self.paint.bad(text),
+            false if verdict::is_too_short(result) => text.to_owned(),
+            false => self.paint.good(text),
         };
-        self.row("verdict", &verdict);
+        self.row("verdict", &text);
     }
 
-    fn find_max(&mut self, search: Option<&FindMax>) {
+    fn find_max(&mut self, search: Option<&FindMax>, interrupted: bool) {
         let Some(search) = search else { return };
         let found = search.best_rate.map_or_else(|| "none of the rates tried".to_owned(), amount::rate);
-        self.title(&format!("Highest rate with {}: {found}", amount::harmless(&search.goal, 100)));
+        let so_far = if interrupted { " so far (interrupted)" } else { "" };
+        self.title(&format!("Highest rate with {}{so_far}: {found}", amount::harmless(&search.goal, 100)));
         self.line(&format!(
             "  {:>12} {:>12} {:>10} {:>10} {:>9}",
             "asked", "answered", "p50", "p99", "errors"

@@ -7,6 +7,27 @@ use super::amount;
 /// Below this the difference of two times is no finding: it is within what the generator itself adds.
 const GAP_MIN_NS: u64 = 200_000;
 
+/// A shorter run than this says nothing about its client: a tenth of a second without a core, and it is over.
+const TOO_SHORT_S: f64 = 0.1;
+/// What is said of a client that was one.
+const BOTTLENECK: &str = "the client is the bottleneck: these numbers are a lower bound";
+
+/// Whether the run was too short to tell if its client had room.
+#[must_use]
+pub fn is_too_short(result: &RunResult) -> bool {
+    result.elapsed_s() < TOO_SHORT_S
+}
+
+/// Whether the numbers are the client's or the server's, as far as can be said.
+#[must_use]
+pub fn client(result: &RunResult) -> &'static str {
+    match result.client.bottleneck {
+        true => BOTTLENECK,
+        false if is_too_short(result) => "the run was too short to say whether the client had room",
+        false => "the client had room: these numbers are the server's",
+    }
+}
+
 /// What the gap between response time and service time says about this run.
 #[must_use]
 pub fn gap(result: &RunResult) -> String {
@@ -50,10 +71,12 @@ fn open_gap(result: &RunResult) -> String {
 pub fn doubts(result: &RunResult) -> Vec<String> {
     let mut lines = Vec::new();
     if result.client.bottleneck {
-        lines.push("the client is the bottleneck: these numbers are a lower bound".to_owned());
+        lines.push(BOTTLENECK.to_owned());
         lines.extend(result.client.reasons.iter().cloned());
     }
-    if result.interrupted {
+    if result.interrupted && result.find_max.is_some() {
+        lines.push("the search was interrupted: the highest rate is one that was found so far".to_owned());
+    } else if result.interrupted {
         lines.push("the run was interrupted: these numbers are of the part that was done".to_owned());
     }
     if result.response.count() > 0 && result.response.count() < 1000 {
@@ -84,6 +107,16 @@ mod tests {
         let mut lagging = open(500_000_000, 10_000_000);
         lagging.client.bottleneck = true;
         assert!(gap(&lagging).contains("the generator's own lag"), "the server is not blamed for it");
+    }
+
+    #[test]
+    fn a_short_run_does_not_vouch_for_its_client() {
+        let mut result = RunResult { elapsed_ns: 99_000_000, elapsed_ms: 99, ..open(1, 1) };
+        assert!(client(&result).contains("too short to say"));
+        result.elapsed_ns = 100_000_000;
+        assert!(client(&result).contains("had room"));
+        result.client.bottleneck = true;
+        assert_eq!(client(&result), BOTTLENECK);
     }
 
     #[test]

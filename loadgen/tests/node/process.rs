@@ -3,16 +3,25 @@
 use std::{
     io::{Read, Write as _},
     net::{TcpListener, TcpStream},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-use crate::rig::{Client, Node, drivers, field, until};
+use crate::rig::{Client, Node, PATIENCE, drivers, field, until};
 
 fn fails(flags: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_loadgen")).arg("node").args(flags).output().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    command.arg("node").args(flags).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let begun = Instant::now();
+    // One that does not fail would serve for ever.
+    while child.try_wait().expect("a child").is_none() && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let output = child.wait_with_output().expect("it has ended");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -125,6 +134,13 @@ fn wrong_flags_exit_with_2_and_name_the_flag() {
         (&["--health-path", "up"], "--health-path"),
         (&["--threads", "0"], "--threads"),
         (&["--nonsense"], "--nonsense"),
+        (&["--limit", "0"], "whole number from 1"),
+        (&["--limit", "x"], "whole number from 1"),
+        (&["--seed", "x"], "whole number"),
+        (&["--reset", "maybe"], "head, body"),
+        (&["--cpu", "2m"], "at most 1m"),
+        (&["--piece", "2MiB"], "at most 1MiB"),
+        (&["--report", "/nowhere/x"], "--report /nowhere/x"),
     ] {
         let (code, stderr) = fails(flags);
         assert_eq!(code, Some(2), "{flags:?}: {stderr}");
@@ -138,5 +154,9 @@ fn a_taken_port_exits_with_1_and_names_the_address() {
     let port = node.address.rsplit(':').next().unwrap();
     let (code, stderr) = fails(&["--port", port]);
     assert_eq!(code, Some(1));
+    assert!(stderr.contains(&format!("cannot listen on {}", node.address)), "{stderr}");
+    // The kernel would share it, and every other connection would go to the wrong place.
+    let (code, stderr) = fails(&["--port", "0", "--tcp-echo", port]);
+    assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains(&format!("cannot listen on {}", node.address)), "{stderr}");
 }

@@ -61,6 +61,45 @@ fn what_may_be_chance_does_not_fail_a_build_that_wants_to_be_sure() {
     assert_eq!(code, Some(0), "{stdout}");
 }
 
+/// A server that answers nothing is not faster.
+#[test]
+fn a_run_without_an_answer_breaks_every_condition() {
+    let mut nothing = sample::open();
+    nothing.response = Distribution::default();
+    nothing.totals.completed = 0;
+    nothing.seconds.iter_mut().for_each(|second| {
+        (second.response, second.completed) = (Distribution::default(), 0);
+    });
+    for (flags, name) in [(&[][..], "nothing"), (&["--surely"], "nothing-surely")] {
+        let conditions = ["--fail-if", "p99>+5%,errors>+50%,throughput>+5%"];
+        let (code, stdout, stderr) = compare(&nothing, name, &[&conditions, flags].concat());
+        assert_eq!(code, Some(99), "{stdout}{stderr}");
+        assert_eq!(stdout.matches("nothing measured").count(), 3, "{stdout}");
+        assert!(stdout.contains("none") && stdout.contains("B has not one whole answer"), "{stdout}");
+        assert!(!stdout.contains("better"), "{stdout}");
+    }
+}
+
+#[test]
+fn what_cannot_be_judged_does_not_pass() {
+    let mut short = sample::open();
+    short.seconds.truncate(3);
+    for (after, condition, name, why) in [
+        (&short, "p99>+5%", "short", "five seconds"),
+        (&sample::open(), "max>+5%", "max", "max has no interval"),
+    ] {
+        let (code, stdout, _) = compare(after, name, &["--fail-if", condition, "--surely"]);
+        assert_eq!(code, Some(2), "{stdout}");
+        assert!(stdout.contains("cannot be judged") && stdout.contains(why), "{stdout}");
+        let both = format!("{condition},errors>+0.001%");
+        let mut worse = after.clone();
+        worse.seconds.iter_mut().for_each(|second| second.errors = second.scheduled);
+        worse.totals.failed = worse.totals.scheduled;
+        let (code, stdout, _) = compare(&worse, &format!("{name}-worse"), &["--fail-if", &both]);
+        assert_eq!(code, Some(99), "without --surely the difference itself decides: {stdout}");
+    }
+}
+
 #[test]
 fn wrong_conditions_and_missing_files_are_told_apart() {
     let (code, _, stderr) = compare(&sample::open(), "wrong", &["--fail-if", "p98>+5%"]);

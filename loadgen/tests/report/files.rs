@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::sample;
@@ -68,6 +68,74 @@ fn a_file_that_cannot_be_written_is_named() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("--hgrm /dev/full"), "{error}");
+}
+
+fn report(flags: &[&str], source: &Path, stdout: Stdio) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .arg("report")
+        .args(flags)
+        .arg(source)
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// What goes to a pipe is the report alone: the table would spoil it.
+#[test]
+fn a_report_on_standard_output_stands_there_alone() {
+    let source = sample::saved("alone.json", &sample::open());
+    let (code, json, stderr) = report(&["--json", "-"], &source, Stdio::piped());
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(
+        serde_json::from_str::<loadgen::result::RunResult>(&json).expect("JSON alone"),
+        sample::open()
+    );
+    for flags in [["--csv", "-"], ["-o", "csv"]] {
+        let (_, csv, stderr) = report(&flags, &source, Stdio::piped());
+        assert!(csv.starts_with("start_ms,") && csv.lines().count() == 31, "{csv:.200}{stderr}");
+    }
+}
+
+/// Numbers are the same to the last bit: a file that was read and written again is the same file.
+#[test]
+fn json_read_and_written_again_is_the_same() {
+    let mut result = sample::open();
+    let mut random = fastrand::Rng::with_seed(3);
+    result.seconds.iter_mut().for_each(|second| second.cpu_percent = random.f64() * 100.0);
+    let source = sample::saved("bits.json", &result);
+    let (_, json, stderr) = report(&["--json", "-"], &source, Stdio::piped());
+    assert!(json.trim_end() == std::fs::read_to_string(&source).expect("text"), "{stderr}");
+}
+
+#[test]
+fn a_reader_who_leaves_loses_no_file() {
+    let source = sample::saved("leaves.json", &sample::open());
+    let csv = sample::folder().join("leaves.csv");
+    let _ = std::fs::remove_file(&csv);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let (code, _, stderr) = report(&["--csv", csv.to_str().expect("a name")], &source, writer.into());
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(csv.exists());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    let (code, _, stderr) = report(&[], &source, full.into());
+    assert!(code == Some(1) && stderr.contains("cannot print"), "{stderr}");
+}
+
+/// Files of versions that kept them.
+#[test]
+fn secrets_of_an_older_file_are_not_passed_on() {
+    let mut result = sample::open();
+    result.settings.command = ["loadgen", "-a", "u:hunter2", "http://h/"].map(Into::into).into();
+    let source = sample::saved("secret.json", &result);
+    for flags in [["--json", "-"], ["--html", "-"]] {
+        let (_, text, stderr) = report(&flags, &source, Stdio::piped());
+        assert!(text.contains("***") && !text.contains("hunter2"), "{stderr}");
+    }
 }
 
 /// The same package reads every line of the percentile distribution, and finds its value and count in the log.

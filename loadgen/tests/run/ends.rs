@@ -89,7 +89,11 @@ fn a_monitors_events_stand_on_the_time_axis() {
     let missing =
         bare(&[&url, "-d", "1s", "--events", &format!("ws://127.0.0.1:{}/", crate::rig::free_port())]);
     assert_eq!(missing.code, 1);
-    assert!(missing.stderr.contains("--events"), "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("--events") && missing.stderr.contains("admin address"),
+        "{}",
+        missing.stderr
+    );
 }
 
 #[test]
@@ -124,4 +128,120 @@ fn a_run_writes_files_that_report_and_compare_read() {
     assert_eq!(bare(&["report", &files[0]]).code, 0);
     assert_eq!(bare(&["compare", &files[0], &files[0]]).code, 0);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A folder of this process's tests, gone with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("loadgen-ends-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Half a minute of load is not lost because `head` has seen enough.
+#[test]
+fn files_are_written_though_nobody_reads_the_table() {
+    let folder = Folder::new("pipe");
+    let url = format!("http://{}/", answer_all(OK));
+    let to = |name: &str, stdout: Stdio, slo: &str| {
+        let file = folder.file(name);
+        let arguments = [&url, "-c", "1", "-n", "20", "--quiet", "--json", &file, "--slo", slo];
+        let output = command(&arguments).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let result = loadgen::report::read(std::path::Path::new(&file)).unwrap();
+        assert_eq!(result.totals.completed, 20);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    assert_eq!(to("a.json", closed(), "p99<1h"), (Some(0), String::new()), "a closed pipe is no failure");
+    assert_eq!(to("b.json", closed(), "p99<1ns").0, Some(99), "and hides none");
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let (code, stderr) = to("c.json", full(), "p99<1h");
+    assert!(code == Some(1) && stderr.contains("cannot print"), "{stderr}");
+
+    let mut watched = command(&[&url, "-c", "1", "-n", "20"]);
+    let status = watched.stdout(Stdio::null()).stderr(closed()).status().unwrap();
+    assert_eq!(status.code(), Some(0), "nor does it fail where nobody reads the live view");
+}
+
+#[test]
+fn a_file_that_fails_does_not_keep_others_from_being_written() {
+    let folder = Folder::new("full");
+    let url = format!("http://{}/", answer_all(OK));
+    let file = folder.file("kept.csv");
+    let run = bare(&[&url, "-c", "1", "-n", "20", "--json", "/dev/full", "--csv", &file]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("--json /dev/full"), "{}", run.stderr);
+    assert!(std::fs::metadata(&file).is_ok_and(|data| data.len() > 50));
+    assert!(run.text().contains("throughput"), "the table is there too");
+}
+
+/// Reports are passed on; what proves who asks is not.
+#[test]
+fn secrets_of_the_command_line_are_in_no_report() {
+    let folder = Folder::new("secrets");
+    let url = format!("http://{}/", answer_all(OK));
+    let (json, html) = (folder.file("a.json"), folder.file("a.html"));
+    let code = bare(&[
+        &url,
+        "-c",
+        "1",
+        "-n",
+        "5",
+        "-a",
+        "user:hunter2",
+        "-H",
+        "cookie: id=hunter2",
+        "-H",
+        "X-Api-Key:hunter2",
+        "-H",
+        "x-shown: this",
+        "--json",
+        &json,
+        "--html",
+        &html,
+    ])
+    .code;
+    assert_eq!(code, 0);
+    for file in [&json, &html] {
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(!text.contains("hunter2") && text.contains("x-shown: this"), "{file}");
+    }
+}
+
+/// What was found so far is no end of the search.
+#[test]
+fn an_interrupted_search_says_so_and_is_no_success() {
+    let url = format!("http://{}/", answer_all(OK));
+    let arguments =
+        [&url, "-c", "2", "-t", "1", "--find-max", "p99<10s", "--rate", "50", "-d", "400ms", "--json", "-"];
+    let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let passed = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with('✓')));
+    assert!(passed.is_some(), "a first rate passes");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("the search was interrupted")), "{rest:?}");
+    let result: loadgen::result::RunResult = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(result.interrupted && result.find_max.unwrap().best_rate.is_some());
 }

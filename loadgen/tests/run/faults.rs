@@ -1,6 +1,8 @@
 //! Targets that refuse, reset, answer garbage, or never answer.
 
 use std::io::{Read, Write};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::rig::{OK, answer_all, answer_each, free_port, reset, run, serve};
 
@@ -15,7 +17,10 @@ fn a_target_that_refuses_ends_the_run_before_it_begins() {
             "{}",
             run.stderr
         );
+        assert!(run.stderr.contains(&url["http://".len()..url.len() - 1]), "which one: {}", run.stderr);
     }
+    let one = run(&[&url, "-d", "1s", "-c", "1"]);
+    assert!(one.stderr.contains("the connection to 127.0.0.1:"), "{}", one.stderr);
 }
 
 #[test]
@@ -25,7 +30,11 @@ fn an_unknown_name_and_a_missing_socket_are_named() {
     assert!(unknown.stderr.contains("no-such-host.invalid"), "{}", unknown.stderr);
     let missing = run(&["unix:/nowhere/x.sock", "-d", "1s"]);
     assert_eq!(missing.code, 1);
-    assert!(missing.stderr.contains("refused"), "{}", missing.stderr);
+    for words in ["no such socket file", "/nowhere/x.sock"] {
+        assert!(missing.stderr.contains(words), "{}", missing.stderr);
+    }
+    let without = run(&["unix:/nowhere/x.sock", "-d", "1s", "--no-keepalive"]);
+    assert!(without.code == 1 && without.stderr.contains("no such socket file"), "{}", without.stderr);
 }
 
 #[test]
@@ -128,4 +137,47 @@ fn errors_carry_first_and_last_time() {
     assert_eq!(result.totals.sent, result.totals.completed + result.totals.failed);
     let group = &result.errors[0];
     assert!(group.first_ms <= group.last_ms && group.last_ms < 3000, "{group:?}");
+}
+
+/// To wait for the rest of an answer that has none would be a timeout of five seconds each.
+#[test]
+fn an_unasked_switch_of_protocols_is_a_bad_response_at_once() {
+    for answer in ["HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n", "HTTP/1.1 000 Nothing\r\n\r\n"] {
+        let begun = Instant::now();
+        let run =
+            run(&[&format!("http://{}/", answer_all(answer)), "-c", "1", "-n", "3", "--timeout", "30s"]);
+        assert_eq!((run.code, run.errors("bad response")), (1, 3), "{answer}");
+        assert!(begun.elapsed() < Duration::from_secs(25), "{answer}");
+    }
+}
+
+#[test]
+fn a_websocket_with_a_wrong_proof_is_named_as_what_it_is() {
+    let answer = "HTTP/1.1 101 Switching\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: x\r\n\r\n";
+    let run = run(&[&format!("ws://{}/", answer_all(answer)), "-n", "3", "-c", "1"]);
+    assert_eq!(run.code, 1);
+    for words in ["sec-websocket-accept", "the server answers, but not with a WebSocket"] {
+        assert!(run.stderr.to_lowercase().contains(&words.to_lowercase()), "{}", run.stderr);
+    }
+}
+
+/// The soft limit is raised; what the hard one cannot hold is said before the run.
+#[test]
+fn a_limit_of_open_files_is_raised_or_named() {
+    let url = format!("http://{}/", answer_all(OK));
+    let limited = |limit: &str| {
+        let script = format!("ulimit {limit} && exec \"$0\" \"$1\" -c 100 -t 1 -n 300 --quiet --json -");
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_loadgen"), &url])
+            .output()
+            .expect("a shell");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), output.stdout)
+    };
+    let (code, stderr, _) = limited("-n 60");
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("-c 100") && stderr.contains("ulimit -Hn"), "{stderr}");
+    let (code, stderr, stdout) = limited("-S -n 60");
+    assert_eq!(code, Some(0), "{stderr}");
+    let result: loadgen::result::RunResult = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!((result.totals.completed, result.errors.len()), (300, 0), "{:?}", result.errors);
 }

@@ -96,6 +96,15 @@ fn method_headers_body_and_authentication_arrive() {
     assert_eq!(body, "hello");
 }
 
+#[test]
+fn a_method_goes_out_as_servers_know_it() {
+    for (typed, sent) in [("get", "GET /"), ("Delete", "DELETE /"), ("pURGE", "pURGE /")] {
+        let (url, requests) = recorder();
+        assert_eq!(completed(&[&url, "-n", "1", "-c", "1", "-m", typed]), 1);
+        assert!(requests.recv().unwrap().0.starts_with(sent), "{typed}");
+    }
+}
+
 /// Command lines as they are typed for wrk2, hey and oha.
 #[test]
 fn the_flags_of_others_do_what_they_do_there() {
@@ -104,6 +113,8 @@ fn the_flags_of_others_do_what_they_do_there() {
     let hey = ["-n", "40", "-c", "4", "-m", "PUT", "-T", "a/b", "-A", "c/d", "--disable-compression"];
     assert_eq!(completed(&[&hey[..], &["--disable-redirects", "--cpus", "2", &url]].concat()), 40);
     assert_eq!(completed(&["--no-tui", "--latency-correction", "-q", "200", "-z", "200ms", &url]), 40);
+    let last = run(&[&url, "-c", "2", "-n", "9", "-c", "3", "-n", "6", "-d", "9s", "-d", "8s"]).result();
+    assert_eq!((last.settings.connections, last.totals.sent, last.settings.duration_ms), (3, 6, Some(8000)));
     let csv = bare(&[&url, "--quiet", "-n", "4", "-c", "1", "-o", "csv"]);
     assert!(csv.code == 0 && csv.text().lines().count() >= 2, "{}", csv.text());
 }
@@ -125,6 +136,20 @@ fn a_template_numbers_requests_without_gap_or_double() {
         })
         .collect();
     assert_eq!(bodies, (0..40).map(|number| number.to_string()).collect());
+}
+
+/// Of a closed loop too, whatever threads and hosts share it.
+#[test]
+fn a_closed_loop_numbers_requests_without_gap_or_double_too() {
+    let (one, requests_one) = recorder();
+    let (two, requests_two) = recorder();
+    let urls = [format!("{one}/{{{{counter}}}}"), format!("{two}/{{{{counter}}}}")];
+    assert_eq!(completed(&[&urls[0], &urls[1], "--template", "-n", "200", "-c", "8", "-t", "2"]), 200);
+    let heads = requests_one.try_iter().chain(requests_two.try_iter()).map(|(head, _)| head);
+    let mut numbers: Vec<u64> =
+        heads.map(|head| head["GET /".len()..head.find(" HTTP").unwrap()].parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..200).collect::<Vec<u64>>());
 }
 
 #[test]
@@ -161,6 +186,23 @@ fn source_addresses_are_used_in_turn() {
     let mut peers: Vec<String> = peers.try_iter().collect();
     peers.sort();
     assert_eq!(peers, ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"]);
+}
+
+/// The look whether somebody listens is a connection as well.
+#[test]
+fn no_connection_comes_from_another_address_than_those_asked_for() {
+    let (sender, peers) = mpsc::channel();
+    let server = serve(move |stream, _| {
+        let _ = sender.send(stream.peer_addr().unwrap().ip().to_string());
+        answer_each(stream, |_| OK.to_owned());
+    });
+    let url = format!("http://{server}/");
+    assert_eq!(
+        completed(&[&url, "--no-keepalive", "--source", "127.0.0.2,127.0.0.3", "-c", "2", "-n", "6"]),
+        6
+    );
+    let peers: BTreeSet<String> = peers.try_iter().collect();
+    assert_eq!(peers.into_iter().collect::<Vec<_>>(), ["127.0.0.2", "127.0.0.3"]);
 }
 
 #[test]
@@ -224,4 +266,6 @@ fn websocket_messages_come_back() {
     let refused = run(&[&format!("ws://{}/", answer_all(OK)), "-n", "5", "-c", "1"]);
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("answered with 200"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("not with a WebSocket"), "{}", refused.stderr);
+    assert_eq!(completed(&[&url, "-n", "4", "-c", "2", "-b", ""]), 4, "an empty message is one too");
 }

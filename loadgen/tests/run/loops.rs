@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use loadgen::result::Mode;
 
-use crate::rig::{OK, answer_all, answer_each, run, serve};
+use crate::rig::{OK, answer_all, answer_each, bare, run, serve};
 
 #[test]
 fn a_closed_loop_sends_exactly_n() {
@@ -96,6 +96,8 @@ fn what_was_due_but_never_sent_is_dropped_and_stands_in_the_response_times() {
     assert_eq!(totals.scheduled, totals.sent + totals.dropped);
     assert_eq!(result.response.count(), 100);
     assert_eq!(run.errors("never sent"), totals.dropped);
+    let group = result.errors.iter().find(|group| group.cause == "never sent").unwrap();
+    assert!(group.first_ms < 500 && (900..1000).contains(&group.last_ms), "when they were due: {group:?}");
     assert!(result.notes.iter().any(|note| note.contains("never sent")), "{:?}", result.notes);
 }
 
@@ -117,4 +119,44 @@ fn the_client_measures_itself() {
     assert!(client.cpu_percent > 0.0 && client.cpu_percent <= 100.0, "{client:?}");
     assert!(client.lag_max_ns >= client.lag_p99_ns && client.lag_p99_ns > 0, "{client:?}");
     assert_eq!(client.bottleneck, !client.reasons.is_empty());
+}
+
+/// No answer is faster than the server: what would be sent before the zero of the clock would seem so.
+#[test]
+fn nothing_is_sent_before_the_clock_runs() {
+    const DELAY: Duration = Duration::from_micros(1800);
+    let server = serve(|stream, _| {
+        answer_each(stream, |_| {
+            sleep(DELAY);
+            OK.to_owned()
+        });
+    });
+    let url = format!("http://{server}/");
+    for more in [
+        &["-n", "2"][..],
+        &["-n", "40", "-t", "2"],
+        &["--rate", "200", "-d", "100ms"],
+        &["--burst", "4/50ms", "-d", "100ms"],
+        &["--rate", "200", "-d", "100ms", "--no-keepalive"],
+    ] {
+        let result = run(&[&[url.as_str(), "-c", "2"], more].concat()).result();
+        let shortest = Duration::from_nanos(result.response.min_ns().min(result.service.min_ns()));
+        assert!(shortest >= DELAY, "{more:?}: {shortest:?}");
+        let length = Duration::from_nanos(result.elapsed_ns);
+        assert!(length >= DELAY && result.throughput() < 2.0 / DELAY.as_secs_f64(), "{more:?}: {length:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_too_short_does_not_vouch_for_itself() {
+    let url = format!("http://{}/", answer_all(OK));
+    let arguments = [&url, "-c", "2", "-n", "200", "-t", "1"];
+    let client = run(&arguments).result().client;
+    assert!(client.cpu_percent > 0.0, "{client:?}");
+    let table = bare(&arguments).text();
+    assert!(
+        client.bottleneck || table.contains("too short to say") || table.contains("lower bound"),
+        "{table}"
+    );
+    assert!(!table.contains("the client had room"), "{table}");
 }

@@ -132,3 +132,13 @@ fn one_reader_reads_answer_after_answer() {
         assert_eq!(reader.head().node, format!("n{status}").into_bytes());
     }
 }
+
+/// Whoever waited for more would wait for the whole timeout.
+#[test]
+fn an_unasked_switch_of_protocols_and_no_status_are_wrong_at_once() {
+    for answer in ["HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", "HTTP/1.1 000 Nothing\r\n\r\n"] {
+        assert_eq!(read(answer.as_bytes()).unwrap_err().cause, Cause::BadResponse, "{answer}");
+    }
+    let interim = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No\r\n\r\n";
+    assert_eq!(read(interim).unwrap().1.status, 204);
+}

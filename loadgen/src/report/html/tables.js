@@ -7,6 +7,9 @@ const list = pairs => el('dl', {}, ...pairs.filter(pair => pair[1] !== '').flatM
 const bar = (share, bad) => { const span = el('span', bad ? { class: 'bad' } : {}); span.style.width = `${(share * 100).toFixed(2)}%`; return span; };
 const mark = passed => el('span', { class: passed ? 'yes' : 'no' }, passed ? '✓' : '✗');
 
+// Files of older versions have whole milliseconds only.
+const elapsed = () => Math.max(data.run.elapsed_ns ? data.run.elapsed_ns / 1e9 : data.run.elapsed_ms / 1e3, 1e-9);
+
 const QUANTILES = [['p50', .5], ['p75', .75], ['p90', .9], ['p95', .95], ['p99', .99], ['p99.9', .999], ['p99.99', .9999]];
 
 const tile = (name, value, more, kind = '') => {
@@ -20,7 +23,7 @@ const tiles = () => {
   const at = q => time(quantile(response, q));
   const also = q => open ? `service ${time(quantile(run.service, q))}` : '';
   byId('tiles').append(
-    tile('Throughput', `${rate(data.throughput)} /s`, open ? `of ${rate(run.totals.scheduled / Math.max(run.elapsed_ms / 1000, .001))} /s asked` : `${count(run.totals.completed)} answers`, 'lead'),
+    tile('Throughput', `${rate(data.throughput)} /s`, open ? `of ${rate(run.totals.scheduled / elapsed())} /s asked` : `${count(run.totals.completed)} answers`, 'lead'),
     tile('Median', at(.5), also(.5)), tile('p99', at(.99), also(.99)), tile('p99.9', at(.999), also(.999)),
     tile('Slowest', time(highest(response)), also(1)),
     tile('Errors', percent(data.error_ratio), `${count(run.totals.failed + run.totals.bad_status + run.totals.dropped)} requests`, data.error_ratio > 0 ? 'bad' : ''));
@@ -34,7 +37,7 @@ const percentiles = () => {
 };
 
 const answers = () => {
-  const { run } = data, t = run.totals, s = Math.max(run.elapsed_ms / 1000, .001);
+  const { run } = data, t = run.totals, s = elapsed();
   const most = Math.max(1, ...Object.values(run.statuses));
   const rows = Object.entries(run.statuses).map(([status, n]) => [status, count(n), percent(n / Math.max(1, t.completed)), bar(n / most, status >= 400)]);
   if (rows.length) byId('answers').append(table(['status', 'answers', 'share', ''], rows, ['', '', '', 'bar']));
@@ -72,7 +75,7 @@ const client = () => {
     ['CPU', `${c.cpu_percent.toFixed(0)} % of a core`], ['busiest thread', `${c.busiest_thread_percent.toFixed(0)} %`],
     ['ready but without a core', `${c.starved_percent.toFixed(1)} % of the time`],
     ['send lag', data.run.mode === 'open' ? `p50 ${time(c.lag_p50_ns)}, p99 ${time(c.lag_p99_ns)}, max ${time(c.lag_max_ns)}` : ''],
-    ['verdict', el('span', { class: c.bottleneck ? 'no' : 'yes' }, c.bottleneck ? 'the client is the bottleneck: these numbers are a lower bound' : "the client had room: these numbers are the server's")],
+    ['verdict', el('span', { class: c.bottleneck ? 'no' : data.too_short ? '' : 'yes' }, data.client)],
   ]));
 };
 
@@ -85,7 +88,7 @@ const search = () => {
   const found = data.run.find_max;
   if (!found) return;
   const body = reveal('search');
-  body.append(el('p', { class: 'hint' }, found.best_rate === null ? `None of the rates tried kept ${found.goal}.` : `Highest rate that kept ${found.goal}: ${rate(found.best_rate)} /s.`));
+  body.append(el('p', { class: 'hint' }, found.best_rate === null ? `None of the rates tried kept ${found.goal}.` : `Highest rate that kept ${found.goal}${data.run.interrupted ? ' so far' : ''}: ${rate(found.best_rate)} /s.`));
   body.append(table(['asked', 'answered', 'p50', 'p99', 'errors', '', ''], found.steps.map(s =>
     [`${rate(s.rate)} /s`, `${rate(s.achieved)} /s`, time(s.p50_ns), time(s.p99_ns), percent(s.error_ratio), mark(s.passed), s.broken.join(', ')]), ['', '', '', '', '', '', 'text']));
 };
