@@ -25,6 +25,8 @@ FIGURES = [
     ("kill", "p99_ms", "… p99, ms (a node takes 10)", "", None),
     ("wake", "answered", "wake from zero: answered 200, of 1,000", "1000", lambda value: value == 1000),
     ("wake", "p99_ms", "… p99 of first byte - node ready, ms", "at most 25", lambda value: value <= 25),
+    ("wake-direct", "answered", "the same without Docker's proxy: answered 200", "1000", lambda value: value == 1000),
+    ("wake-direct", "p99_ms", "… p99 of first byte - node ready, ms", "at most 25", lambda value: value <= 25),
 ]
 
 

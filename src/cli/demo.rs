@@ -12,6 +12,11 @@ use crate::config::settings::BindAddress;
 use crate::config::{self, Problems, Settings};
 use crate::process;
 
+/// A public image of a few MB that serves HTTP, where none is named.
+const SMALL_IMAGE: &str = "traefik/whoami";
+/// How long a node takes to boot, so that a request that waits for one can be seen.
+const BOOT: &str = "400";
+
 /// What `demo` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9900")]
     admin: String,
     /// Start containers of this image as nodes, in place of local processes
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", num_args = 0..=1, default_missing_value = SMALL_IMAGE)]
     docker: Option<String>,
     /// Send no load of its own: the backend sleeps until somebody asks for something
     #[arg(long)]
@@ -37,7 +42,8 @@ pub fn run(args: &Args) -> ExitCode {
         Err(problems) => return super::run::refuse(&problems),
     };
     eprintln!(
-        "open http://{admin}/ and watch: the load rises and falls, nodes come and go (Ctrl-C ends all of it)"
+        "open http://{admin}/ and watch: the load rises and falls, nodes come and go (Ctrl-C ends all of it)\n\
+         then try in another terminal: plimsoll scale demo 5 --admin {admin}"
     );
     if let (false, Some(address)) = (args.quiet, address(&settings)) {
         load::start(address);
@@ -70,7 +76,7 @@ fn settings(listen: &str, admin: &str, image: Option<&str>) -> Result<Settings, 
 fn node() -> Vec<String> {
     let program = std::env::current_exe().unwrap_or_else(|_| "plimsoll".into());
     let program = program.to_string_lossy().into_owned();
-    let words = ["demo-node", "--name", "node-{port}", "--port", "{port}"];
+    let words = ["demo-node", "--name", "node-{port}", "--port", "{port}", "--boot", BOOT];
     std::iter::once(program).chain(words.map(str::to_owned)).collect()
 }
 

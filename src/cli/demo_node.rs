@@ -18,6 +18,9 @@ pub struct Args {
     /// The port on 127.0.0.1 where it listens
     #[arg(long)]
     port: u16,
+    /// Milliseconds until it listens, as of a program that has something to load
+    #[arg(long, default_value_t = 0)]
+    boot: u64,
 }
 
 /// How long it takes for a request, but for one for `/`: with no work to do, nothing would ever be in flight.
@@ -27,7 +30,12 @@ const WORK: std::time::Duration = std::time::Duration::from_millis(40);
 pub fn run(args: &Args) -> ExitCode {
     // Ctrl-C reaches every process of the terminal: the balancer is the one to end, and ends this one after its drain.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(serve(args.name.as_str().into(), args.port))) {
+    let boot = std::time::Duration::from_millis(args.boot);
+    let serving = async {
+        tokio::time::sleep(boot).await;
+        serve(args.name.as_str().into(), args.port).await
+    };
+    match runtime.and_then(|runtime| runtime.block_on(serving)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

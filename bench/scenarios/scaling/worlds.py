@@ -79,12 +79,14 @@ class Kill:
 class Wake:
     """A thousand requests to a backend that sleeps."""
 
-    name, title = "wake", "A thousand requests wait for the first node"
     requests = 1000
 
+    def __init__(self, name, reach, title):
+        self.name, self.reach, self.title = name, reach, title
+
     def run(self, ground):
-        with_hold = f"min: 0, max: 1, idle: 1h, target: {{ in_flight: 200 }}, hold: {{ max: {self.requests}, timeout: 20s }}"
-        yard = Yard(ground, "0ms", with_hold)
+        with_hold = f"min: 0, max: 1, idle: 1h, hold: {{ max: {self.requests}, timeout: 20s }}"
+        yard = Yard(ground, "0ms", with_hold, self.reach)
         if not yard.is_understood():
             print("left out: this balancer knows no `min: 0`")
             return
@@ -111,22 +113,27 @@ def wrong(report):
 
 
 def held(port, count):
-    """Sends `count` requests on connections of their own at once: when each got its first byte, and its status."""
-    poll, waiting, answers = select.epoll(), {}, []
+    """Sends `count` requests on connections of their own at once: when each got its first byte, and its status.
+
+    The answers are read when all are there: while they come, this program takes time from those that it measures.
+    """
+    poll, waiting, came = select.epoll(), {}, {}
     for _ in range(count):
         client = socket.create_connection(("127.0.0.1", port), timeout=10)
         client.sendall(b"GET / HTTP/1.1\r\nHost: bench.test\r\n\r\n")
-        poll.register(client, select.EPOLLIN)
+        poll.register(client, select.EPOLLIN | select.EPOLLONESHOT)
         waiting[client.fileno()] = client
     deadline = time.monotonic() + 30
-    while waiting and time.monotonic() < deadline:
-        for number, _ in poll.poll(1):
-            at = time.time()
-            poll.unregister(number)
-            client = waiting.pop(number)
-            head = client.recv(4096)
-            answers.append((at, int(head.split(b" ", 2)[1]) if head.startswith(b"HTTP/") else 0))
-            client.close()
+    while len(came) < count and time.monotonic() < deadline:
+        events = poll.poll(1)
+        at = time.time()
+        came.update((number, at) for number, _ in events)
+    answers = []
+    for number, at in came.items():
+        head = waiting[number].recv(4096)
+        answers.append((at, int(head.split(b" ", 2)[1]) if head.startswith(b"HTTP/") else 0))
+    for client in waiting.values():
+        client.close()
     return answers
 
 
@@ -139,4 +146,9 @@ def became_ready(container):
     return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{rest or 0}")
 
 
-WORLDS = [Step(), Kill(), Wake()]
+WORLDS = [
+    Step(),
+    Kill(),
+    Wake("wake", "loopback", "A thousand requests wait for the first node, on a published port"),
+    Wake("wake-direct", "network", "A thousand requests wait for the first node, at the container's own address"),
+]

@@ -14,12 +14,12 @@ from rig import HERE
 class Yard:
     """`with Yard(ground, delay, scale) as yard`: `scale` is what stands behind `scale:`."""
 
-    def __init__(self, ground, delay, scale):
+    def __init__(self, ground, delay, scale, reach="loopback"):
         self.ground = ground
         self.port, self.admin = ground.port(), ground.port()
         self.config = ground.dir / f"fleet-{self.port}.yaml"
         text = (HERE / "configs/fleet.yaml").read_text()
-        self.config.write_text(text.format(port=self.port, admin=self.admin, delay=delay, scale=scale))
+        self.config.write_text(text.format(port=self.port, admin=self.admin, delay=delay, scale=scale, reach=reach))
         self.log = open(f"{self.config}.log", "wb")
         self.process = None
 

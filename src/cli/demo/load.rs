@@ -16,7 +16,7 @@ const CLIENTS_MAX: usize = 36;
 const REST: Duration = Duration::from_millis(100);
 /// The wave: seconds since it began, and clients then; straight lines between.
 const WAVE: [(f64, f64); 8] =
-    [(0.0, 2.0), (2.0, 2.0), (14.0, 36.0), (28.0, 36.0), (40.0, 2.0), (48.0, 2.0), (48.0, 0.0), (66.0, 0.0)];
+    [(0.0, 2.0), (1.0, 4.0), (9.0, 36.0), (21.0, 36.0), (31.0, 2.0), (39.0, 2.0), (39.0, 0.0), (57.0, 0.0)];
 /// What is asked for, so that the monitor has something to tell apart.
 const PATHS: [&str; 4] = ["/orders", "/users?page=2", "/search?q=ships", "/cart"];
 
@@ -85,9 +85,9 @@ mod tests {
     #[test]
     fn the_wave_rises_within_ten_seconds_falls_and_rests() {
         let at = |seconds| clients(Duration::from_secs(seconds));
-        assert_eq!([at(0), at(14), at(28), at(40), at(50)], [2, 36, 36, 2, 0]);
-        assert!(at(10) > 20 && at(34) < 20);
-        assert_eq!(at(66), 2);
+        assert_eq!([at(0), at(9), at(21), at(31), at(45)], [2, 36, 36, 2, 0]);
+        assert!(at(6) > 20 && at(28) < 20);
+        assert_eq!(at(57), 2);
         assert!((0..10_000).all(|seconds| at(seconds) <= CLIENTS_MAX));
     }
 }

@@ -3,6 +3,8 @@
 //! Values of header conditions and header edits are left out: operators put credentials there. Of files that
 //! hold secrets only the path is told.
 
+mod fleet;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::config::settings::{
 use crate::logic::access::LogFormat;
 use crate::logic::balance::key::HashKey;
 use crate::logic::limits::{MessageLimits, Timeouts};
+use crate::logic::proxy_protocol::Version;
 use crate::logic::retry::RetryPolicy;
 use crate::logic::route::{Action, Edits, Rewrite, Route};
 
@@ -181,7 +184,7 @@ fn withheld(fields: &[(Box<str>, Box<str>)]) -> Map<String, Value> {
 }
 
 fn backend(backend: &BackendSettings) -> Value {
-    json!({
+    let mut view = json!({
         "strategy": words::strategy(backend.strategy),
         "hash_key": hash_key(&backend.affinity.hash_key),
         "sticky": backend.affinity.sticky.as_ref().map(|sticky| json!({
@@ -206,7 +209,17 @@ fn backend(backend: &BackendSettings) -> Value {
         "hedge": backend.hedge.map(|hedge| json!({ "after": format!("p{}", f64::from(hedge.after_permille) / 10.0) })),
         "queue": { "max": backend.queue.max, "timeout": duration(backend.queue.timeout) },
         "adaptive_limit": backend.adaptive.map(|limit| json!({ "min": limit.min, "max": limit.max })),
-    })
+        "send_proxy_protocol": backend.proxy_header.map(|version| match version {
+            Version::V1 => "v1",
+            Version::V2 => "v2",
+        }),
+    });
+    if let (Some(settings), Some(keys)) = (&backend.fleet, view.as_object_mut()) {
+        let (engine, how) = fleet::engine(settings);
+        keys.insert(engine.to_owned(), how);
+        keys.insert("scale".to_owned(), fleet::scale(&backend.scale));
+    }
+    view
 }
 
 fn health(health: &HealthSettings) -> Value {

@@ -62,7 +62,12 @@ pub(super) fn shrinking(
     if !history.covers(now, window) || waiting(history, settings.up.window, now) >= WAITING {
         return None;
     }
-    let peak = |of: &dyn Fn(&Sample) -> Option<f64>| history.peak(now, window, PEAK, of);
+    // A load that has just risen is no peak yet, and no accident to give nodes away in.
+    let at_once = panic_window(settings.up.window);
+    let peak = |of: &dyn Fn(&Sample) -> Option<f64>| {
+        let peak = history.peak(now, window, PEAK, of)?;
+        Some(history.mean(now, at_once, of).map_or(peak, |last| last.max(peak)))
+    };
     let seconds = window.as_secs();
     let mut needs = Vec::new();
     if let Some(places) = target.in_flight {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::logic::limits::SCALE_TICK;
 use crate::logic::scale::window::Sample;
 use crate::logic::scale::{Pace, Target};
 
@@ -47,6 +48,20 @@ fn the_need_is_the_load_and_the_root_of_it() {
     assert_eq!((decision.action, decision.wanted, decision.reason), (Action::Up(2), 6, Reason::InFlight));
     assert!(decision.words.ends_with("from 4 nodes to 6"), "{}", decision.words);
     assert!(decision.inputs.contains(&("target_in_flight", 20.0)), "{:?}", decision.inputs);
+}
+
+#[test]
+fn what_was_started_for_a_rise_is_not_given_away_in_it() {
+    let mut history = steady(50.0, 90, 2);
+    let settings = ScaleSettings { max: 20, ..Default::default() };
+    // Half a second of it: the mean is still what it was, and the fleet has grown.
+    for tick in 1..=2 {
+        let sample = Sample { in_flight: 230.0, ..Sample::quiet(at(90) + SCALE_TICK * tick, 13) };
+        history.push(sample);
+    }
+    let decision = decide(&history, &fleet(13), &settings, at(90) + SCALE_TICK * 2);
+    assert_ne!(decision.reason, Reason::Spare, "{}", decision.words);
+    assert_eq!(decision.action, Action::Hold);
 }
 
 #[test]
