@@ -82,8 +82,9 @@ step_test() {
 # every test says that it was skipped.
 step_browser() {
     ((EUID != 0)) || need chromium chromium chromedriver chromium-driver
-    cargo test --locked --test monitor -- --test-threads 2 || return
-    cargo test --locked -p loadgen --test report browser:: -- --test-threads 2
+    # Of the whole workspace, as in `test`: one package alone has other features, and would be built again.
+    cargo test --locked --workspace --test monitor -- --test-threads 2 || return
+    cargo test --locked --workspace --test report browser:: -- --test-threads 2
 }
 
 # The fleet on a real engine: a private daemon where none runs. Nothing that it started may be left at the end.
@@ -96,7 +97,7 @@ step_docker() {
     fi
     trap engine_down EXIT
     node_image || return
-    cargo test --locked --test fleet || return
+    cargo test --locked --workspace --test fleet || return
     left=$(docker ps --all --quiet --filter label=plimsoll.backend)
     [[ -z $left ]] || { echo "containers are left: $left"; return 1; }
 }
@@ -108,7 +109,7 @@ step_quick() {
 step_docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --lib --document-private-items || return
     # The links of docs/*.md are held by tests/floors.rs.
-    cargo test --locked --quiet --test floors links_in_the_documents_lead_somewhere >/dev/null
+    cargo test --locked --workspace --quiet --test floors links_in_the_documents_lead_somewhere >/dev/null
 }
 
 # Sanitizers need a nightly compiler. Without one the coverage-guided fuzzing itself still works on stable, with the

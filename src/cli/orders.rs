@@ -28,8 +28,8 @@ pub struct Drain {
 pub struct Scale {
     /// The backend
     backend: String,
-    /// How many nodes it shall have
-    #[arg(required_unless_present_any = ["pause", "resume"])]
+    /// How many nodes it shall have, until `--resume`
+    #[arg(required_unless_present_any = ["pause", "resume"], conflicts_with_all = ["pause", "resume"])]
     replicas: Option<u32>,
     /// The autoscaler decides nothing until told otherwise
     #[arg(long, conflicts_with = "resume")]

@@ -175,7 +175,7 @@ impl LocalBackend {
             })
             .inspect(|node| node.measured.set(shared.strategy.measures()))
             .collect();
-        let weight_max = shared.nodes.iter().map(|entry| entry.weight).max().unwrap_or(1);
+        let weight_max = shared.nodes.iter().map(|entry| entry.effective).max().unwrap_or(1);
         let queue = shared.queue.as_ref().map(|queue| queues.local(queue));
         let hedging = shared.hedge.map(|policy| {
             let known = old.and_then(|old| old.hedging.as_ref()).filter(|(of, _)| *of == policy);

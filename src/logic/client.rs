@@ -1,6 +1,6 @@
 //! Who a request is from, as far as it is believed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::message::Field;
 
@@ -29,8 +29,14 @@ pub fn client_address(
     nearest
 }
 
+/// An address, as some proxies write it: also in brackets, and with its port.
 fn read(entry: &[u8]) -> Option<IpAddr> {
-    let address: IpAddr = std::str::from_utf8(entry).ok()?.trim().parse().ok()?;
+    let entry = std::str::from_utf8(entry).ok()?.trim();
+    let bracketed = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address: IpAddr = match bracketed.unwrap_or(entry).parse() {
+        Ok(address) => address,
+        Err(_) => entry.parse::<SocketAddr>().ok()?.ip(),
+    };
     Some(address.to_canonical())
 }
 
@@ -48,6 +54,14 @@ mod tests {
         let peer = Some("10.0.0.1".parse().unwrap());
         let ours = |address: IpAddr| address.to_string().starts_with("10.");
         client_address(peer, peer_is_trusted, &fields, ours).unwrap().to_string()
+    }
+
+    #[test]
+    fn ports_and_brackets_are_understood() {
+        assert_eq!(client(true, &["1.2.3.4:5555"]), "1.2.3.4");
+        assert_eq!(client(true, &["[2001:db8::1]"]), "2001:db8::1");
+        assert_eq!(client(true, &["9.9.9.9, [2001:db8::1]:443, 10.0.0.2:80"]), "2001:db8::1");
+        assert_eq!(client(true, &["9.9.9.9, 1.2.3.4:port"]), "10.0.0.1");
     }
 
     #[test]

@@ -19,6 +19,11 @@ impl Group {
                 "change `scale` in the configuration",
             ));
         }
+        if replicas.is_some() && paused.is_some() {
+            let message = "a number of nodes and `paused` were said at once".to_owned();
+            let hint = "say a number, which holds until `paused: false`; or `paused` alone";
+            return Err(refuse(Fault::Invalid, "contradiction", message, hint));
+        }
         if let Some(paused) = paused {
             self.view.paused = paused;
             if !paused {
@@ -31,7 +36,7 @@ impl Group {
         }
         Ok(match (replicas, self.view.paused) {
             (Some(count), _) => {
-                format!("{} shall have {count} nodes until `paused: false` is said", self.name)
+                format!("{} shall have {count} nodes until its scaler is resumed", self.name)
             }
             (None, true) => format!("the autoscaler of {} is paused", self.name),
             (None, false) => format!("the autoscaler of {} decides again", self.name),
@@ -44,7 +49,7 @@ impl Group {
         self.scale(Some(there + 1), None)?;
         self.grow(1, wiring, now);
         Ok(format!(
-            "one more node of {} starts: {} in all, until `paused: false` is said: from now on the number is yours",
+            "one more node of {} starts: {} in all, until its scaler is resumed: from now on the number is yours",
             self.name,
             there + 1
         ))

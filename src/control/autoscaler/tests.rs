@@ -395,6 +395,7 @@ async fn orders_are_checked() {
     let rig = Rig::start(Arc::default(), 1, 4, false);
     let fault = |outcome: Outcome| outcome.map_err(|refused| refused.code).unwrap_err();
     assert_eq!(fault(rig.scale(Some(9), None).await), "out_of_range");
+    assert_eq!(fault(rig.scale(Some(2), Some(false)).await), "contradiction");
     assert_eq!(fault(rig.order(Wish::Roll { backend: "nobody".into() }).await), "no_fleet");
     assert_eq!(fault(rig.order(Wish::RemoveNode { node: "api/x".into() }).await), "no_such_node");
     assert!(rig.scale(None, Some(true)).await.unwrap().contains("paused"));

@@ -17,6 +17,7 @@ use crate::logic::slow_start::effective;
 use crate::shared::conduct::{Bench, Standing};
 use crate::shared::event::{Event, EventSender, Kind, Level};
 use crate::shared::node::{Node, NodeState, Origin};
+use crate::shared::order::NodeWish;
 use crate::shared::queue::Alarm;
 use crate::shared::roster::Roster;
 use crate::shared::scaling::Scaling;
@@ -112,8 +113,7 @@ impl Group {
             member.manual = manuals.get(&member.node.id).copied().unwrap_or_default();
             self.members.push(member);
         }
-        let wanted = self.members.len();
-        self.bench.set(self.settings.outlier.as_ref(), wanted, !self.settings.slow_start.is_zero());
+        self.set_bench();
         // Among those that stay: new ones need not hurry where somebody serves.
         let others_serve = self.members.iter().any(|member| member.published() == Some(NodeState::Serving));
         let was_somewhere = |member: &Member| member.unresolved.is_none() && !member.is_coming();
@@ -144,6 +144,16 @@ impl Group {
         self.stale = true;
     }
 
+    /// How many may be ejected: a share of those that an operator has not taken out.
+    fn set_bench(&self) {
+        let serve = |member: &&Member| {
+            let taken_out = matches!(member.manual.state, Some(NodeWish::Drain | NodeWish::Down));
+            member.leaving.is_none() && !taken_out
+        };
+        let able = self.members.iter().filter(serve).count();
+        self.bench.set(self.settings.outlier.as_ref(), able, !self.settings.slow_start.is_zero());
+    }
+
     /// Takes the result of a probe of one of its nodes.
     pub(super) fn probed(&mut self, probed: Probed, events: &EventSender) {
         let member = self.members.iter_mut().find(|member| Arc::ptr_eq(&member.node, &probed.node));
@@ -170,6 +180,7 @@ impl Group {
     /// Looks at what moves by itself: conduct, drains, slow starts.
     pub(super) fn tick(&mut self) {
         if self.settings.outlier.is_some() {
+            self.set_bench();
             self.judge();
         }
         let count = self.members.len();

@@ -2,6 +2,9 @@
 
 use super::Nodes;
 
+/// A retry sees fewer nodes, and so a smaller weight: what is within a few of its rounds is kept.
+const ROUNDS_KEPT: i64 = 4;
+
 /// Each pick raises every usable node's credit by its weight, takes the highest, and charges it the total.
 ///
 /// The algorithm is nginx's (Maxim Dounin, 2012); it keeps the exact ratio of the weights over every full round.
@@ -9,6 +12,8 @@ use super::Nodes;
 pub struct RoundRobin {
     /// One entry a node; a node that is new starts at zero.
     credits: Vec<i64>,
+    /// The weights together, at the last pick.
+    total: i64,
     /// Where ties begin, so that workers which start together do not send their first requests to one node.
     start: usize,
 }
@@ -16,7 +21,7 @@ pub struct RoundRobin {
 impl RoundRobin {
     /// `start` shifts which of equal nodes comes first.
     pub fn new(start: usize) -> Self {
-        Self { credits: Vec::new(), start }
+        Self { credits: Vec::new(), total: 0, start }
     }
 
     /// The next node in turn.
@@ -42,7 +47,20 @@ impl RoundRobin {
         }
         let picked = best?;
         self.credits[picked] -= total;
+        self.forget_heavier(total);
         Some(picked)
+    }
+}
+
+impl RoundRobin {
+    /// Credits are a round's weight at most. Where the weights have become smaller (a slow start counts in thousandths, an
+    /// operator changes one), what is left of the larger ones would keep a node waiting for thousands of rounds.
+    fn forget_heavier(&mut self, total: i64) {
+        if total < self.total {
+            let most = total.saturating_mul(ROUNDS_KEPT);
+            self.credits.iter_mut().for_each(|credit| *credit = (*credit).clamp(-most, most));
+        }
+        self.total = total;
     }
 }
 
@@ -77,6 +95,20 @@ mod tests {
         let nodes = Fixed::new(&[(1, 0), (1, 0)]);
         let first_ten = (0..10).filter(|_| robin.pick(&nodes) == Some(0)).count();
         assert_eq!(first_ten, 5);
+    }
+
+    #[test]
+    fn weights_that_become_smaller_leave_nobody_waiting() {
+        let heavy = Fixed::new(&[(1000, 0), (1000, 0), (100, 0)]);
+        let light = Fixed::new(&[(1, 0), (1, 0), (1, 0)]);
+        for before in 1..40 {
+            let mut robin = RoundRobin::new(0);
+            (0..before).for_each(|_| assert!(robin.pick(&heavy).is_some()));
+            (0..12).for_each(|_| assert!(robin.pick(&light).is_some()));
+            let mut counts = [0; 3];
+            (0..30).for_each(|_| counts[robin.pick(&light).unwrap()] += 1);
+            assert!(counts.iter().all(|count| (8..=12).contains(count)), "after {before}: {counts:?}");
+        }
     }
 
     #[test]

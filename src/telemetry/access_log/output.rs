@@ -29,12 +29,25 @@ pub(super) struct Output {
     told: bool,
 }
 
+/// Which key, which file, and what to do.
+fn refusal(path: &Path, error: &io::Error) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => "make its folder, or name another file",
+        io::ErrorKind::PermissionDenied => "let this user write there, or name another file",
+        _ => "name another file, or `stdout`",
+    };
+    let text = format!("`access_log`: {} cannot be opened for writing: {error}. {advice}", path.display());
+    io::Error::new(error.kind(), text)
+}
+
 impl Output {
     pub(super) fn open(target: &LogTarget) -> io::Result<Self> {
         let (file, path) = match target {
             LogTarget::Stdout => (duplicate(io::stdout())?, None),
             LogTarget::Stderr => (duplicate(io::stderr())?, None),
-            LogTarget::File(path) => (append_to(path)?, Some(path.clone())),
+            LogTarget::File(path) => {
+                (append_to(path).map_err(|error| refusal(path, &error))?, Some(path.clone()))
+            }
         };
         Ok(Self { path, ..Self::of(file) })
     }

@@ -115,7 +115,8 @@ fn backend<'a>(backend: &'a Backend, view: &View<'_>) -> BackendView<'a> {
         nodes: nodes.len(),
         serving: nodes.iter().filter(|entry| entry.state == NodeState::Serving).count(),
         in_flight: nodes.iter().map(|entry| u64::from(entry.node.in_flight())).sum(),
-        rps: nodes.iter().map(|entry| rps(entry, view)).sum(),
+        // The sum of nothing is -0.0.
+        rps: nodes.iter().map(|entry| rps(entry, view)).sum::<f64>() + 0.0,
         requests_total: nodes.iter().map(|entry| entry.node.requests_total()).sum(),
         errors_total: nodes.iter().map(|entry| entry.node.errors_total()).sum(),
         p50_us: quantiles.map(|of| of.p50_us),

@@ -20,9 +20,7 @@ function problems(tick, memory) {
   }
   const found = [];
   for (const backend of tick.backends) {
-    if (backend.nodes > 0 && backend.serving === 0 && !idle(backend)) {
-      found.push({ level: "error", short: `${backend.name} is out`, text: `No node of ${backend.name} is serving: its requests get 503.` });
-    }
+    if (backend.serving === 0 && !idle(backend)) found.push(...without(backend));
   }
   const failed = failing(memory);
   if (failed.share > FAILING_SHARE) {
@@ -41,7 +39,24 @@ function problems(tick, memory) {
   return found;
 }
 
+/** A backend of which no node serves: out, unless one is on its way. */
+function without({ name, nodes, states, scaling, trouble }) {
+  const out = (why) => [{ level: "error", short: `${name} is out`, text: `No node of ${name} is serving: ${why}` }];
+  if (trouble) return out(`${whole(trouble)}.`);
+  const coming = (states.starting ?? 0) + (states.warming ?? 0);
+  if (scaling && (coming > 0 || (nodes === 0 && scaling.wanted > 0))) {
+    const held = scaling.held > 0 ? `${some(scaling.held, "request")} ${scaling.held === 1 ? "waits" : "wait"} for it` : "it starts";
+    return [{ level: "warning", short: `${name} wakes`, text: `The first node of ${name} is on its way: ${held}.` }];
+  }
+  return nodes > 0 ? out("its requests get 503.") : [];
+}
+
 function fine(tick) {
+  const asleep = tick.backends.filter((backend) => backend.scaling && backend.serving === 0);
+  if (tick.nodes.length === 0 && asleep.length > 0) {
+    const names = asleep.map((backend) => backend.name).join(", ");
+    return { level: "serving", short: "asleep", text: `${names} ${asleep.length === 1 ? "sleeps" : "sleep"}: the next request wakes a node.` };
+  }
   if (tick.nodes.length === 0) return { level: "serving", short: "running", text: "There is no node: every route answers by itself." };
   const draining = tick.nodes.filter((node) => node.state === "draining").length;
   const coming = tick.nodes.filter((node) => node.state === "starting" || node.state === "warming").length;

@@ -32,7 +32,7 @@ export function backendWishes(kind, { backend, nodes, now }) {
   const path = `/api/v1/backends/${encodeURIComponent(backend.name)}`;
   const scaling = now?.scaling;
   const wishes = {
-    start: { verb: "Start node", effect: () => `One more node of ${backend.name} is started (${backend.fleet}); it takes requests once it is healthy. Now there are ${nodes.length}.`,
+    start: { verb: "Start node", effect: () => `One more node of ${backend.name} is started (${backend.fleet}); it takes requests once it is healthy. Now there are ${nodes.length}.${scaling && !scaling.paused ? " The number stays until the scaler is resumed." : ""}`,
       call: () => ["POST", `${path}/nodes`] },
     scale: { verb: "Scale", number: { label: "Nodes", value: scaling?.wanted ?? nodes.length, min: scaling?.min ?? 0, max: scaling?.max ?? REPLICAS_MAX },
       effect: (wanted) => `${scaleEffect(wanted, scaling?.running ?? nodes.length)}${scaling && !scaling.paused ? " It stays there until the scaler is resumed." : ""}`,

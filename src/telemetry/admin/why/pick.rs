@@ -82,7 +82,7 @@ impl Nodes for Seen<'_> {
     }
 
     fn weight_max(&self) -> u32 {
-        self.0.nodes.iter().map(|entry| entry.weight).max().unwrap_or(1)
+        self.0.nodes.iter().map(|entry| entry.effective).max().unwrap_or(1)
     }
 
     fn reading(&self, at: usize, now_us: u64) -> Reading {
