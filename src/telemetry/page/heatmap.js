@@ -14,6 +14,9 @@ const CELL = 5;
 const ROWS_MIN = 10;
 const SHADES = 6;
 
+/** How late what has ended may be counted. */
+const REPORT_MS = 1000;
+
 export class Heatmap {
   /** `open(cell)` shows the lines of `{ from_ms, until_ms, over_us, upto_us, words }`. */
   constructor(parent, readout, memory, open) {
@@ -79,7 +82,9 @@ export class Heatmap {
     const from_ms = (end - step) * 1000;
     const between = upto_us === null ? `over ${duration(over_us)}` : `${duration(over_us ?? 0)} to ${duration(upto_us)}`;
     const words = `${clock(from_ms)} to ${clock(end * 1000)}, ${between}`;
-    return { from_ms, until_ms: end * 1000, over_us, upto_us, words, count: this.layout.cells.get(end)?.get(bucket) ?? 0 };
+    // A place is a tick, not a second of the clock; and what a tick counts had ended up to a second before.
+    const since = (this.memory.at(end - step)?.until_ms ?? from_ms) - REPORT_MS;
+    return { from_ms: since, until_ms: this.memory.at(end)?.until_ms ?? end * 1000, over_us, upto_us, words, count: this.layout.cells.get(end)?.get(bucket) ?? 0 };
   }
 
   #cellAt(event) {

@@ -21,7 +21,7 @@ export class Memory {
     const second = this.#place(tick.at_ms);
     const totals = tick.totals;
     this.now = second;
-    this.seconds.set(second, { ...totals, ...totals.classes, requests: totals.rps, latency: tick.latency });
+    this.seconds.set(second, { ...totals, ...totals.classes, requests: totals.rps, latency: tick.latency, until_ms: tick.at_ms });
     for (const node of tick.nodes) this.#spark(node, second);
     for (const backend of tick.backends) {
       if (backend.scaling) this.#fleet(backend.name, second).set(second, backend.scaling);
@@ -35,7 +35,8 @@ export class Memory {
     columns.requests.forEach((requests, place) => {
       const second = Math.round((history.from_ms + (place + 1) * history.step_ms) / 1000);
       if (this.seconds.has(second)) return;
-      const entry = { requests, latency: history.latency?.[place] ?? [] };
+      const until_ms = history.from_ms + (place + 1) * history.step_ms;
+      const entry = { requests, latency: history.latency?.[place] ?? [], until_ms };
       for (const name of [...CLASSES, "p50_us", "p99_us", "p999_us", "in_flight", "queued"]) {
         entry[name] = columns[name]?.[place] ?? null;
       }
