@@ -62,7 +62,7 @@ fleet() {
     ulimit -n "$(ulimit -Hn)"
     engine_up
     trap engine_down EXIT
-    node_image
+    node_image target/release/loadgen
     python3 bench/scenarios/fleet.py "$@"
 }
 

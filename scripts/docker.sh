@@ -1,6 +1,6 @@
 # Sourced by the other scripts: an engine for containers, and the image that tests and benchmarks start nodes from.
 
-# What nodes are started from: `loadgen node`, statically linked, and nothing else.
+# What nodes are started from: `loadgen node`, what it is linked to, and nothing else.
 readonly NODE_IMAGE=plimsoll-node:test
 
 # engine_up: an engine that answers, in DOCKER_HOST. Where none runs, a private one is started, whose files and processes
@@ -40,18 +40,15 @@ engine_down() {
     engine_dir=
 }
 
-# node_image: makes $NODE_IMAGE. A binary that needs no library of the system is a whole image.
+# node_image BINARY: makes $NODE_IMAGE of a `loadgen` that is built, and of the libraries that it names.
 node_image() {
-    local host target=target/static folder
-    host=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTFLAGS="-C target-feature=+crt-static" \
-        cargo build --locked --release --package loadgen --target "$host" --target-dir "$target" || return
+    local folder status
     folder=$(mktemp -d) || return
-    install -s -D "$target/$host/release/loadgen" "$folder/loadgen" || return
-    # A second tag is the second version of a rolling update.
-    tar --create --directory "$folder" loadgen | docker import \
+    install -s -D "$1" "$folder/loadgen" || return
+    ldd "$1" | grep -o '/[^ ]*' | xargs -I{} install -D {} "$folder/{}" || return
+    tar --create --directory "$folder" . | docker import \
         --change 'ENTRYPOINT ["/loadgen", "node", "--listen", "0.0.0.0"]' --change 'EXPOSE 8080' - "$NODE_IMAGE" >/dev/null
-    local status=$?
+    status=$?
     rm -rf "$folder"
     return "$status"
 }

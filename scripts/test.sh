@@ -96,7 +96,9 @@ step_docker() {
         return
     fi
     trap engine_down EXIT
-    node_image || return
+    # The reports are tested with a real `loadgen`: what builds them builds it, as the other steps have.
+    cargo test --locked --workspace --no-run --test fleet --test report || return
+    node_image "${CARGO_TARGET_DIR:-target}/debug/loadgen" || return
     cargo test --locked --workspace --test fleet || return
     left=$(docker ps --all --quiet --filter label=plimsoll.backend)
     [[ -z $left ]] || { echo "containers are left: $left"; return 1; }

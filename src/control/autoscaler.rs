@@ -261,13 +261,13 @@ impl Autoscaler {
                 self.look_at(engine);
             }
             Change::Down(error) => {
+                let text = format!("{error}; nodes that run go on");
                 for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
-                    group.engine_trouble = Some(error.to_string());
+                    group.engine_trouble = Some(text.as_str().into());
                     if error.fault == EngineFault::Slow {
                         group.engine_hangs(&error, &self.wiring, now);
                     }
                 }
-                let text = format!("{error}; nodes that run go on");
                 self.tell_engine(engine, Level::Error, text);
             }
             Change::Step(ticket, happening) => {
@@ -355,17 +355,11 @@ impl Autoscaler {
 
     fn carry_out(&mut self, wish: &Wish, now: Duration) -> Outcome {
         match wish {
-            Wish::Scale { backend, replicas, paused } => self.group(backend)?.scale(*replicas, *paused),
-            Wish::AddNode { backend } => {
-                let wiring = &self.wiring;
-                let group = self.groups.iter_mut().find(|group| *group.name == **backend);
-                group.ok_or_else(|| no_fleet(backend))?.add_node(wiring, now)
+            Wish::Scale { backend, replicas, paused } => {
+                group_of(&mut self.groups, backend)?.scale(*replicas, *paused)
             }
-            Wish::Roll { backend } => {
-                let wiring = &self.wiring;
-                let group = self.groups.iter_mut().find(|group| *group.name == **backend);
-                group.ok_or_else(|| no_fleet(backend))?.roll(wiring, now)
-            }
+            Wish::AddNode { backend } => group_of(&mut self.groups, backend)?.add_node(&self.wiring, now),
+            Wish::Roll { backend } => group_of(&mut self.groups, backend)?.roll(&self.wiring, now),
             Wish::RemoveNode { node } => {
                 let wiring = &self.wiring;
                 let found = self.groups.iter_mut().find_map(|group| group.remove_node(node, wiring, now));
@@ -387,10 +381,6 @@ impl Autoscaler {
         }
     }
 
-    fn group(&mut self, backend: &str) -> Result<&mut Group, Refused> {
-        self.groups.iter_mut().find(|group| *group.name == *backend).ok_or_else(|| no_fleet(backend))
-    }
-
     fn publish(&self) {
         let mut table = FleetTable::new();
         let now = self.began.elapsed();
@@ -410,6 +400,10 @@ impl Autoscaler {
             changed
         });
     }
+}
+
+fn group_of<'a>(groups: &'a mut [Group], backend: &str) -> Result<&'a mut Group, Refused> {
+    groups.iter_mut().find(|group| *group.name == *backend).ok_or_else(|| no_fleet(backend))
 }
 
 /// Brings the changes of one engine to the one task.

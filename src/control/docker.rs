@@ -126,8 +126,7 @@ impl DockerFleet {
                         self.0.fitness.see(&container, asked);
                         units.push(unit);
                     }
-                    Ok(Some(_)) => {}
-                    Ok(None) => {}
+                    Ok(Some(_) | None) => {}
                     Err(why) => self.tell_bad_labels(container.id.unwrap_or_default(), why),
                 }
             }
@@ -205,6 +204,7 @@ impl DockerFleet {
             backend: Arc::clone(&order.backend),
             fingerprint: Arc::clone(&order.fingerprint),
             address: Some(address),
+            door: container::door(settings, &seen, port),
             running: true,
             ours: true,
             weight: 1,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +92,15 @@ impl fmt::Display for UnitId {
     }
 }
 
+/// The address of a container in its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Door {
+    /// Where it listens, or will.
+    pub address: SocketAddr,
+    /// The address of its network's machine. Where that is not this one, the door may be somebody else's.
+    pub gateway: IpAddr,
+}
+
 /// A unit as its engine lists it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
@@ -103,6 +112,8 @@ pub struct Unit {
     pub fingerprint: Arc<str>,
     /// Where it listens, or will.
     pub address: Option<SocketAddr>,
+    /// Its own address, where the one above is a proxy's.
+    pub door: Option<Door>,
     /// Does it run?
     pub running: bool,
     /// Did this balancer, or an earlier life of it, start it?

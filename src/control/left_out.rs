@@ -65,6 +65,7 @@ mod tests {
             backend: backend.into(),
             fingerprint: "".into(),
             address: None,
+            door: None,
             running: true,
             ours: false,
             weight: 1,

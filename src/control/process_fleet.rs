@@ -156,6 +156,7 @@ impl ProcessFleet {
             backend: Arc::clone(&order.backend),
             fingerprint: Arc::clone(&order.fingerprint),
             address: Some(address),
+            door: None,
             running: true,
             ours: true,
             weight: 1,

@@ -122,8 +122,17 @@ impl LocalQueue {
         Ok(Waiting { queue, waiter, began: Instant::now(), served: false, patience, holding })
     }
 
-    /// Hands a place whose request has ended to the next one that waits, on whichever worker; or gives it back.
+    /// Hands a place whose request has ended to the next one that waits, on whichever worker; or gives it back. A node that
+    /// some have waited for gets one more with each that has ended.
     pub(crate) fn hand_on(&self, node: Arc<Node>) {
+        if self.shared.is_holding() && self.shared.has_open() && node.claim_within(self.shared.room_on(&node))
+        {
+            self.pass(Arc::clone(&node));
+        }
+        self.pass(node);
+    }
+
+    fn pass(&self, node: Arc<Node>) {
         loop {
             let called = if node.keeps_place() { self.call() } else { None };
             match called {

@@ -14,7 +14,7 @@ use super::queue::LocalQueue;
 use super::socket::Socket;
 use super::stats::Timing;
 use super::timers::{Cut, Ms, Timer, Watch, to_ms};
-use crate::logic::limits::{UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
+use crate::logic::limits::{DISTRUST_MAX, UPSTREAM_IDLE, UPSTREAM_IDLE_MAX};
 use crate::logic::outlier::is_failure;
 use crate::shared::node::{Node, NodeAddress};
 use crate::shared::report::{Durations, Phases, new_durations};
@@ -25,6 +25,9 @@ pub(crate) struct LocalNode {
     idle: RefCell<Vec<Idle>>,
     /// Bytes of the responses of late: how large a buffer the next read gets.
     response_bytes: Cell<usize>,
+    /// How often of late a connection of the pool turned out to be closed when it was used, less how often it did not;
+    /// and how many were given back since one was kept.
+    distrust: Cell<(u32, u32)>,
     durations: RefCell<Option<NodeDurations>>,
     /// An operator took it down: what is in flight on it is given up.
     pub(crate) cut: Cut,
@@ -56,6 +59,7 @@ impl LocalNode {
             node,
             idle: RefCell::default(),
             response_bytes: Cell::new(0),
+            distrust: Cell::default(),
             durations: RefCell::default(),
             cut: Cut::default(),
             measured: Cell::new(false),
@@ -79,11 +83,38 @@ impl LocalNode {
         let said = keep_alive_s.map(|seconds| Duration::from_secs(u64::from(seconds.saturating_sub(1))));
         let keep = said.map_or(UPSTREAM_IDLE, |said| said.min(UPSTREAM_IDLE));
         let mut idle = self.idle.borrow_mut();
-        if keep.is_zero() || idle.len() >= UPSTREAM_IDLE_MAX {
+        if keep.is_zero() || idle.len() >= UPSTREAM_IDLE_MAX || !self.is_trusted() {
             return;
         }
         self.start_read(&mut socket);
         idle.push(Idle { socket, until: now + to_ms(keep) });
+    }
+
+    /// A connection of the pool was closed before it answered: the others are as old, and go with it. A node that does so
+    /// again and again has fewer and fewer kept, because each costs it a request more.
+    pub(crate) fn was_stale(&self) {
+        let (distrust, given) = self.distrust.get();
+        self.distrust.set(((distrust + 1).min(DISTRUST_MAX), given));
+        self.idle.borrow_mut().clear();
+    }
+
+    /// A connection of the pool has answered.
+    pub(crate) fn was_good(&self) {
+        let (distrust, given) = self.distrust.get();
+        if distrust > 0 {
+            self.distrust.set((distrust - 1, given));
+        }
+    }
+
+    /// Is this one of those connections that are kept: all, or of a node that is not trusted one in so many?
+    fn is_trusted(&self) -> bool {
+        let (distrust, given) = self.distrust.get();
+        if distrust == 0 {
+            return true;
+        }
+        let given = (given + 1) % (1 << distrust);
+        self.distrust.set((distrust, given));
+        given == 0
     }
 
     /// Starts the read that a response will arrive in.
@@ -224,9 +255,20 @@ impl InFlight {
         }
     }
 
-    /// The node took no connection. Its place is free, but handed to nobody: those who wait would run into the same
-    /// wall, one after the other, as fast as it refuses.
-    pub(crate) fn refused(mut self) {
+    /// The node took a connection.
+    pub(crate) fn connected(&self) {
+        self.node.node.conduct.connected();
+    }
+
+    /// The node took no connection: it is left alone for a while.
+    pub(crate) fn refused(self) {
+        self.node.node.conduct.refused();
+        self.set_free();
+    }
+
+    /// Its place is free, but handed to nobody: those who wait would run into the same wall, one after the other, as fast
+    /// as the node refuses.
+    pub(crate) fn set_free(mut self) {
         // Without the queue it ends as any other.
         self.queue = None;
     }

@@ -23,6 +23,7 @@ use crate::logic::route::{BackendIndex, RouteIndex};
 use crate::shared::budget::Budget;
 use crate::shared::clock;
 use crate::shared::node::{Node, NodeState};
+use crate::shared::queue::Queue;
 use crate::shared::snapshot::{Backend, Entry, Snapshot};
 
 /// One snapshot as one worker sees it. A request keeps the one that it began with.
@@ -198,7 +199,7 @@ impl LocalBackend {
             _ => None,
         };
         let named = affinity.sticky.as_ref().and_then(|sticky| sticky.node(head.fields));
-        Tie { key, named, picked: None }
+        Tie { key, named, ..Tie::default() }
     }
 
     /// What ties a connection that is bytes to a node: its client.
@@ -245,7 +246,7 @@ impl LocalBackend {
     /// A node for a request that was not sent to any of `tried` yet, and came at `now`.
     pub(crate) fn take(&self, tie: &mut Tie, tried: &[u16], draw: u64, now: Instant, timer: &Timer) -> Taken {
         let Some(queue) = &self.queue else {
-            let untried = self.untried(tried, None);
+            let untried = self.untried(tried);
             while let Some(at) = self.pick(tie, &untried, draw, now) {
                 if let Some(begun) = InFlight::begin(&self.nodes[usize::from(at)], timer, self.panics()) {
                     return Taken::Node(at, begun);
@@ -255,7 +256,7 @@ impl LocalBackend {
         };
         // Nobody gets past those who wait.
         while queue.shared.waiting() == 0
-            && let Some(at) = self.claim(tie, tried, u32::MAX, draw, now)
+            && let Some(at) = self.claim(queue, tie, tried, draw, now)
         {
             let node = &self.nodes[usize::from(at)];
             if let Some(begun) = InFlight::on_place(node, queue, timer, self.panics()) {
@@ -284,8 +285,7 @@ impl LocalBackend {
 
     /// Is there a node beside these that may be used, be it at its limit or not?
     pub(crate) fn has_other(&self, tried: &[u16]) -> bool {
-        let untried = self.untried(tried, None);
-        (0..untried.len()).any(|at| untried.usable(at))
+        self.untried(tried).any_usable()
     }
 
     /// Brings together places that are free and requests that wait, for as long as there are both; or lets go of who waits
@@ -295,23 +295,26 @@ impl LocalBackend {
         if self.shared.scaling.is_some_and(|scaling| scaling.asleep && scaling.hopeless) {
             return queue.let_go();
         }
+        if self.has_retired() {
+            return queue.let_go();
+        }
         while queue.shared.has_open() {
-            let most = self.released_at_once(queue);
             // Whoever has waited takes any place: nothing ties it any more.
-            let Some(at) = self.claim(&mut Tie::default(), &[], most, draw(), Instant::now()) else { return };
+            let Some(at) = self.claim(queue, &mut Tie::default(), &[], draw(), Instant::now()) else {
+                return;
+            };
             queue.hand_on(Arc::clone(&self.nodes[usize::from(at)].node));
         }
     }
 
-    /// How many of those that waited for it to start a node gets at once. It has more only where others came meanwhile, and
-    /// each that ends hands its place on.
-    fn released_at_once(&self, queue: &LocalQueue) -> u32 {
-        let places = self.shared.scaling.map(|scaling| scaling.places);
-        places.filter(|_| queue.shared.is_holding()).unwrap_or(u32::MAX)
+    /// Has an operator taken all its nodes out, and nothing starts another?
+    fn has_retired(&self) -> bool {
+        let out = |entry: &Entry| matches!(entry.state, NodeState::Draining | NodeState::Down);
+        self.shared.scaling.is_none() && self.shared.nodes.iter().all(out)
     }
 
-    fn untried<'a>(&'a self, tried: &'a [u16], room_within: Option<u32>) -> Untried<'a> {
-        Untried { backend: self, tried, room_within }
+    fn untried<'a>(&'a self, tried: &'a [u16]) -> Untried<'a> {
+        Untried { backend: self, tried, room: None, awake: false }
     }
 
     /// This worker's knowledge of a node, and its place in this backend.
@@ -320,13 +323,32 @@ impl LocalBackend {
         Some((u16::try_from(at).ok()?, &self.nodes[at]))
     }
 
-    /// A place on a node that has room, and no more than `most` in flight.
-    fn claim(&self, tie: &mut Tie, tried: &[u16], most: u32, draw: u64, now: Instant) -> Option<u16> {
+    /// A place on a node that has room. A node that took no connection of late is left out, unless all do: better to wait
+    /// for one of the others.
+    fn claim(
+        &self,
+        queue: &LocalQueue,
+        tie: &mut Tie,
+        tried: &[u16],
+        draw: u64,
+        now: Instant,
+    ) -> Option<u16> {
+        let any = self.untried(tried);
+        let with_room = Untried { room: Some(&queue.shared), ..any };
         loop {
-            let at = self.pick(tie, &self.untried(tried, Some(most)), draw, now)?;
-            // Another worker may have taken the last one since it was looked at.
-            if self.nodes[usize::from(at)].node.claim_within(most) {
-                return Some(at);
+            let picked = self.pick(tie, &Untried { awake: true, ..with_room }, draw, now);
+            let all_rest = picked.is_none() && !Untried { awake: true, ..any }.any_usable();
+            let at = match picked {
+                None if all_rest => self.pick(tie, &with_room, draw, now)?,
+                picked => picked?,
+            };
+            let node = &self.nodes[usize::from(at)].node;
+            // Another worker may have taken the last one since it was looked at, or knock there.
+            if node.claim_within(queue.shared.room_on(node)) {
+                if node.conduct.may_knock() || all_rest {
+                    return Some(at);
+                }
+                node.give_back();
             }
         }
     }
@@ -334,7 +356,8 @@ impl LocalBackend {
     fn pick(&self, tie: &mut Tie, untried: &Untried<'_>, draw: u64, now: Instant) -> Option<u16> {
         tie.picked = match tie.named {
             Some(named) if untried.usable(usize::from(named)) => Some(named),
-            _ => {
+            named => {
+                tie.returns = named.is_some_and(|named| untried.at_any_load().usable(usize::from(named)));
                 let ask = Ask { draw, key: tie.key, now_us: clock::micros(now) };
                 let picked = self.balancer.borrow_mut().pick(untried, &ask);
                 picked.and_then(|picked| u16::try_from(picked).ok())
@@ -343,10 +366,18 @@ impl LocalBackend {
         tie.picked
     }
 
-    /// Gives a client its cookie, in a response's head that is whole, unless it brought the one of this node.
+    /// Notes that a request which had waited got a place on this node.
+    pub(crate) fn placed(&self, tie: &mut Tie, tried: &[u16], at: u16) {
+        tie.picked = Some(at);
+        tie.returns = tie.named.is_some_and(|named| self.untried(tried).usable(usize::from(named)));
+    }
+
+    /// Gives a client its cookie, in a response's head that is whole, unless it brought the one of this node; or of another
+    /// that was only full: there it belongs, and goes back to.
     pub(crate) fn give_cookie(&self, tie: &Tie, head: &mut Vec<u8>) {
         if let (Some(sticky), Some(picked)) = (&self.shared.affinity.sticky, tie.picked)
             && tie.named != tie.picked
+            && !tie.returns
         {
             sticky.give(picked, head);
         }
@@ -361,14 +392,29 @@ pub(crate) struct Tie {
     named: Option<u16>,
     /// The node that it was sent to last.
     picked: Option<u16>,
+    /// The node that its cookie names is well, and was only full.
+    returns: bool,
 }
 
 /// The nodes of a backend but for those that a request has tried in vain.
+#[derive(Clone, Copy)]
 struct Untried<'a> {
     backend: &'a LocalBackend,
     tried: &'a [u16],
-    /// And but for those that are at their limit, or have so many in flight?
-    room_within: Option<u32>,
+    /// And but for those that have no room for one who waits, or would wait, here?
+    room: Option<&'a Queue>,
+    /// And but for those that took no connection of late?
+    awake: bool,
+}
+
+impl Untried<'_> {
+    fn at_any_load(&self) -> Self {
+        Self { room: None, ..*self }
+    }
+
+    fn any_usable(&self) -> bool {
+        (0..self.len()).any(|at| self.usable(at))
+    }
 }
 
 impl Nodes for Untried<'_> {
@@ -401,9 +447,10 @@ impl Nodes for Untried<'_> {
     }
 
     fn usable(&self, at: usize) -> bool {
-        let takes = self.backend.shared.takes(at);
-        takes
-            && self.room_within.is_none_or(|most| self.backend.nodes[at].node.has_room_within(most))
+        let node = &self.backend.nodes[at].node;
+        self.backend.shared.takes(at)
+            && self.room.is_none_or(|queue| node.has_room_within(queue.room_on(node)))
+            && (!self.awake || node.conduct.is_awake())
             && (self.tried.is_empty() || !self.tried.iter().any(|&tried| usize::from(tried) == at))
     }
 }

@@ -88,8 +88,13 @@ impl Reading {
             (None, 0) => (UNKNOWN_US * self.failing).max(UNTRIED_US),
             (None, _) => UNKNOWN_US,
         };
+        latency_us * self.failing_factor()
+    }
+
+    /// How much dearer a node is for what it fails: `1 / (1 - f)²`, at most some thousand times.
+    pub fn failing_factor(&self) -> f64 {
         let succeeding = (1.0 - self.failing).max(SUCCEEDING_MIN);
-        latency_us / (succeeding * succeeding)
+        1.0 / (succeeding * succeeding)
     }
 }
 

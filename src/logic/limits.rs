@@ -135,7 +135,9 @@ pub const MEDIUM_BUFFER_BYTES: usize = 32 * KIB;
 /// Bytes of the largest one: bulk, and the longest head.
 pub const LARGE_BUFFER_BYTES: usize = 64 * KIB;
 
-/// Connections to the admin API at a time; more wait in the kernel's queue until one is closed.
+/// Writes to the admin API that were refused and are told of one by one, in a second.
+pub const AUDITED_REFUSALS_MAX: u32 = 10;
+/// Connections to the admin API at a time; for one more, the one that has had nothing to do for longest is closed.
 pub const ADMIN_CONNECTIONS_MAX: usize = 128;
 /// Bytes that one connection to the admin API buffers: head and all.
 pub const ADMIN_BUFFER_BYTES: usize = 16 * KIB;
@@ -277,6 +279,11 @@ pub const ADAPTIVE_TOLERANCE: f64 = 1.5;
 pub const ADAPTIVE_MIN_DEFAULT: u32 = 1;
 /// And the highest, where `adaptive_limit.max` does not.
 pub const ADAPTIVE_MAX_DEFAULT: u32 = 1000;
+
+/// How long a node that took no connection is left alone, where requests would have to wait for others.
+pub const REFUSED_REST: Duration = Duration::from_millis(250);
+/// How far the trust in a node's idle connections falls, in halvings: of those that it gave back, one in so many is kept.
+pub const DISTRUST_MAX: u32 = 6;
 
 /// Clients that rate limits can tell apart at a time, over all routes: what a flood of addresses cannot exceed.
 pub const RATE_TABLE_KEYS: usize = 64 * KIB;

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::clock;
+use crate::logic::limits::REFUSED_REST;
 use crate::logic::outlier::{self, Policy};
 
 const OPEN: u64 = 0;
@@ -23,6 +24,7 @@ const OPEN: u64 = 0;
 const PROVEN: u64 = u64::MAX;
 /// The lowest bit: one request is out to see whether the node is well again. The others are the time in milliseconds.
 const TRIAL: u64 = 1;
+const REST_MS: u64 = REFUSED_REST.as_millis() as u64;
 
 /// What the nodes of one backend share: how they are judged, and how many are out. Written by the control plane at a
 /// reload; lives as long as the backend has its name.
@@ -90,6 +92,8 @@ pub struct Conduct {
     /// Ejections in a row: each lasts longer.
     times: AtomicU32,
     failures: AtomicU64,
+    /// It took no connection: until when it is left alone; 0 for one that does.
+    rests_until_ms: AtomicU64,
     bench: Arc<Bench>,
 }
 
@@ -101,6 +105,7 @@ impl Conduct {
             in_a_row: AtomicU32::new(0),
             times: AtomicU32::new(0),
             failures: AtomicU64::new(0),
+            rests_until_ms: AtomicU64::new(0),
             bench,
         }
     }
@@ -215,6 +220,39 @@ impl Conduct {
             self.bench.give_back();
         }
         was_out
+    }
+
+    /// It took no connection. For [`REFUSED_REST`] it is asked only where all others rest too, and then by one request
+    /// first: a place on a node that refuses is free again at once, and would draw in all that wait.
+    pub fn refused(&self) {
+        self.rests_until_ms.store(clock::now_ms().saturating_add(REST_MS).max(1), Relaxed);
+    }
+
+    /// It took one.
+    pub fn connected(&self) {
+        if self.rests_until_ms.load(Relaxed) != 0 {
+            self.rests_until_ms.store(0, Relaxed);
+        }
+    }
+
+    /// Has it not refused a connection of late? One relaxed load for a node that takes them.
+    pub fn is_awake(&self) -> bool {
+        match self.rests_until_ms.load(Relaxed) {
+            0 => true,
+            until_ms => until_ms <= clock::now_ms(),
+        }
+    }
+
+    /// A request is about to be sent there. After a rest, true for one of them: what becomes of it decides.
+    pub fn may_knock(&self) -> bool {
+        let until_ms = self.rests_until_ms.load(Relaxed);
+        if until_ms == 0 {
+            return true;
+        }
+        let now_ms = clock::now_ms();
+        let next_ms = now_ms.saturating_add(REST_MS);
+        until_ms <= now_ms
+            && self.rests_until_ms.compare_exchange(until_ms, next_ms, Relaxed, Relaxed).is_ok()
     }
 
     /// It has behaved for a while: the next ejection is shorter again.
@@ -372,6 +410,23 @@ mod tests {
         conduct.bad(true);
         assert_eq!(conduct.standing(), Standing::Open);
         assert_eq!(conduct.bench.ejected(), 0);
+    }
+
+    #[test]
+    fn one_that_refused_is_left_alone_and_then_asked_by_one() {
+        let conduct = Conduct::default();
+        assert!(conduct.is_awake() && conduct.may_knock() && conduct.may_knock());
+        conduct.refused();
+        assert!(!conduct.is_awake() && !conduct.may_knock());
+        let ends = std::time::Instant::now() + REFUSED_REST * 20;
+        while !conduct.is_awake() {
+            assert!(std::time::Instant::now() < ends, "it rests for ever");
+            std::thread::sleep(REFUSED_REST / 20);
+        }
+        assert!(conduct.may_knock());
+        assert!(!conduct.is_awake() && !conduct.may_knock(), "a second one");
+        conduct.connected();
+        assert!(conduct.is_awake() && conduct.may_knock() && conduct.may_knock());
     }
 
     #[test]

@@ -205,6 +205,11 @@ impl Node {
         self.requests.load(Relaxed)
     }
 
+    /// Requests that were sent to it and are over, however they ended.
+    pub fn ended_total(&self) -> u64 {
+        self.requests_total().saturating_sub(u64::from(self.in_flight()))
+    }
+
     /// Requests that it failed: refused, broke off, timed out, or answered with 5xx.
     pub fn errors_total(&self) -> u64 {
         self.errors.load(Relaxed)

@@ -11,8 +11,8 @@ pub enum Wish {
         node: String,
         /// The state it shall have.
         state: Option<NodeWish>,
-        /// The weight it shall have, `1..=WEIGHT_MAX`.
-        weight: Option<u32>,
+        /// The weight it shall have.
+        weight: Option<WeightWish>,
     },
     /// `POST /api/v1/backends/{name}/nodes`: start one more.
     AddNode {
@@ -40,6 +40,15 @@ pub enum Wish {
     },
     /// `POST /api/v1/reload`, and the signal HUP.
     Reload,
+}
+
+/// The weights that an operator may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightWish {
+    /// This one, `1..=WEIGHT_MAX`.
+    Of(u32),
+    /// That of the file again.
+    OfTheFile,
 }
 
 /// The states that an operator may ask for.

@@ -133,11 +133,21 @@ impl Queue {
         self.holding.as_ref().is_some_and(Holding::applies)
     }
 
-    /// Its backend has no node that takes requests any more, or has one again.
-    pub fn set_asleep(&self, asleep: bool) {
+    /// Its backend has no node that takes requests any more, or has one again, which takes so many at once in the end.
+    pub fn set_asleep(&self, asleep: bool, places: u32) {
         if let Some(holding) = &self.holding {
+            holding.set_places(places);
             holding.set_asleep(asleep, self.waiting());
         }
+    }
+
+    /// How many requests this node may have in flight, beside its own limits: fewer for one that is just there, and that
+    /// some have waited for.
+    pub fn room_on(&self, node: &Node) -> u32 {
+        self.holding
+            .as_ref()
+            .filter(|holding| holding.applies())
+            .map_or(u32::MAX, |holding| holding.room_on(node))
     }
 
     /// How many may wait now, and for how long.

@@ -94,7 +94,9 @@ impl Snapshot {
     fn set_limits(&self) {
         for backend in &self.backends {
             let Some(queue) = &backend.queue else { continue };
-            queue.set_asleep(backend.scaling.as_ref().is_some_and(|scaling| scaling.asleep));
+            if let Some(scaling) = &backend.scaling {
+                queue.set_asleep(scaling.asleep, scaling.places);
+            }
             for entry in &backend.nodes {
                 let usable = match entry.state {
                     NodeState::Serving | NodeState::Ejected => true,

@@ -5,10 +5,12 @@
 //! at every call first, and every connection has its limits.
 
 pub mod access;
+mod audit;
 mod body;
 mod config;
 mod events;
 pub mod guard;
+mod guests;
 mod lists;
 mod openapi;
 mod page;
@@ -52,7 +54,9 @@ use crate::shared::order::Order;
 use crate::shared::run_state::RunState;
 use crate::shared::snapshot::Published;
 use access::Rules;
+use audit::Auditor;
 use guard::{LocalAddress, Refusal};
+use guests::Guests;
 use writes::Peer;
 
 /// The pause after a connection could not be accepted: what lacks, descriptors or memory, comes back by itself.
@@ -136,17 +140,26 @@ async fn accept_all(
     places: &Arc<Semaphore>,
     patience: Patience,
 ) -> io::Result<()> {
+    let mut guests = Guests::new();
     loop {
-        // The semaphore is never closed, so a place always comes.
-        let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
         match accept(listener).await {
             Ok((socket, peer, local)) => {
-                let ends = (Extension(LocalAddress(local)), Extension(Peer(peer)));
-                let router = router.clone().layer(ends.0).layer(ends.1);
-                tokio::spawn(async move {
+                if places.available_permits() == 0 {
+                    guests.show_out();
+                }
+                // The semaphore is never closed, so a place always comes.
+                let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+                let guest = guests.guest();
+                let router = router
+                    .clone()
+                    .layer(from_fn_with_state(guest.clone(), guests::attend))
+                    .layer(Extension(LocalAddress(local)))
+                    .layer(Extension(Peer(peer)));
+                let task = tokio::spawn(async move {
                     serve_connection(socket, router, patience).await;
                     drop(place);
                 });
+                guests.seat(guest, task.abort_handle());
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
@@ -196,6 +209,7 @@ fn router(admin: Arc<Admin>, monitor: &Monitor) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(Extension(monitor.clone()))
         .layer(from_fn_with_state(Arc::clone(&admin), guard::check))
+        .layer(from_fn_with_state(Auditor::new(admin.events.clone()), audit::audit))
         .layer(from_fn(harden))
         .with_state(admin)
 }

@@ -174,7 +174,8 @@ impl Monitor {
         let _ = self.0.frames.send(frame);
     }
 
-    fn take_events(&self) {
+    /// Takes in what has happened until now.
+    pub(super) fn take_events(&self) {
         while let Ok(event) = self.0.admin.happened.try_recv() {
             let mut state = self.state();
             let fields = state.events.push(&event);

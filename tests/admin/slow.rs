@@ -66,10 +66,21 @@ fn a_client_that_reads_nothing_is_cut() {
 }
 
 #[test]
-fn more_connections_than_there_are_places_wait_and_are_served() {
-    let rig = Rig::impatient(Patience { head: Duration::from_millis(500), ..SHORT });
-    let silent: Vec<_> = (0..ADMIN_CONNECTIONS_MAX + 20).map(|_| rig.connect()).collect();
-    // It stands behind all of them in the queue, and is answered when they have been cut.
+fn connections_that_say_nothing_keep_nobody_out() {
+    let rig = Rig::impatient(Patience { head: PATIENCE * 6, stall: PATIENCE * 6 });
+    let mut silent: Vec<_> = (0..ADMIN_CONNECTIONS_MAX + 20).map(|_| rig.connect()).collect();
+    for stream in &mut silent {
+        // Half a head, of those whose place is still theirs.
+        let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n");
+    }
+    let before = Instant::now();
     assert_eq!(rig.get("/healthz").status, 200);
-    drop(silent);
+    assert!(before.elapsed() < PATIENCE / 2, "{:?}", before.elapsed());
+    // The oldest had to go, and the newest is still welcome.
+    assert!(closed_after(&mut silent[0]) < PATIENCE / 2);
+    let newest = silent.last_mut().unwrap();
+    newest.write_all(b"connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    newest.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

@@ -1,6 +1,6 @@
 //! Calls that change something: what each asks of the control plane, what it refuses, and what is told of it.
 
-use plimsoll::shared::order::{Fault, NodeWish, Refused, Wish};
+use plimsoll::shared::order::{Fault, NodeWish, Refused, WeightWish, Wish};
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, wait_for};
@@ -15,13 +15,18 @@ fn node() -> String {
 fn every_write_is_an_order() {
     let rig = Rig::new();
     let backend = || "api".to_owned();
-    let set = |state, weight| Wish::SetNode { node: node(), state, weight };
+    let set = |state, weight: Option<u32>| {
+        let weight = weight.map(WeightWish::Of);
+        Wish::SetNode { node: node(), state, weight }
+    };
+    let own_weight = Wish::SetNode { node: node(), state: None, weight: Some(WeightWish::OfTheFile) };
     let scale = |replicas, paused| Wish::Scale { backend: backend(), replicas, paused };
     let calls = [
         ("PATCH", NODE, r#"{"state":"drain"}"#, 200, set(Some(NodeWish::Drain), None)),
         ("PATCH", NODE, r#"{"state":"down","weight":3}"#, 200, set(Some(NodeWish::Down), Some(3))),
         ("PATCH", NODE, r#"{"state":"ready"}"#, 200, set(Some(NodeWish::Ready), None)),
         ("PATCH", NODE, r#"{"weight":1000}"#, 200, set(None, Some(1000))),
+        ("PATCH", NODE, r#"{"weight":null}"#, 200, own_weight),
         ("DELETE", NODE, "", 200, Wish::RemoveNode { node: node() }),
         ("POST", "/api/v1/backends/api/nodes", "{}", 202, Wish::AddNode { backend: backend() }),
         ("POST", "/api/v1/backends/api/scale", r#"{"replicas":3}"#, 200, scale(Some(3), None)),
@@ -162,6 +167,30 @@ fn every_write_is_told_of_with_its_outcome() {
     let text = refused["text"].as_str().unwrap();
     assert!(text.starts_with("remove node <img onerror=x>\\n\\u{1b}, by"), "{text}");
     assert!(text.ends_with("refused: no such node"), "{text}");
+}
+
+#[test]
+fn a_write_that_never_became_an_order_is_told_of_too() {
+    let guarded = Rig::guarded();
+    assert_eq!(guarded.write("POST", "/api/v1/reload", "").status, 401);
+    let rig = Rig::new();
+    let calls = [
+        (NODE, "[", 400, "bad_json"),
+        (NODE, r#"{"weight":0}"#, 422, "senseless"),
+        ("/api/v1/nodes/%ff", "{}", 400, "bad_path"),
+    ];
+    for (path, body, status, reason) in calls {
+        let answer = rig.write("PATCH", path, body);
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (status, &reason.into()),
+            "{path} {body}"
+        );
+        let events = rig.get("/api/v1/events?kind=audit").json();
+        let text = events.as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned();
+        assert!(text.starts_with("PATCH /api/v1/nodes/"), "{text}");
+        assert!(text.ends_with(&format!(": refused: {reason}")), "{text}");
+    }
 }
 
 #[test]

@@ -278,6 +278,18 @@ fn a_queue_that_nobody_can_wait_in_is_pointed_at() {
 }
 
 #[test]
+fn keys_that_come_to_nothing_are_pointed_at() {
+    let warned = |keys: &str| {
+        let servers = "servers: [{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }]";
+        parse(&format!("routes: [{{ {servers}, {keys} }}]")).warnings.to_string()
+    };
+    assert!(warned("strategy: compute").contains("no node says how busy its CPU is"));
+    assert_eq!(warned("strategy: compute, health: { agent: /cpu }"), "");
+    assert!(warned("outlier: { max_ejected: 49% }").contains("`max_ejected` of 2 servers is less than one"));
+    assert_eq!(warned("outlier: {}"), "");
+}
+
+#[test]
 fn logs_and_admin_can_be_off() {
     let settings = parse("access_log: off\nadmin: off\nroutes: [{ respond: {} }]");
     assert!(settings.access_log.is_none() && settings.admin.is_none());

@@ -75,10 +75,12 @@ site_cases! { on;
             client.send(format!("GET /a?n={n} HTTP/1.1\r\nHost: log.test\r\nUser-Agent: e2e \"quoted\"\r\n\r\n"));
             assert_eq!(client.response().status(), 200);
         }
-        assert_eq!(client.send("GET / HTTP/1.1\r\n\r\n").response().status(), 400);
+        let own = client.send("GET / HTTP/1.1\r\n\r\n").response();
+        assert_eq!(own.status(), 400);
         let lines = lines(&path, 51);
         assert_eq!(lines.len(), 51);
         let records: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(records[50]["bytes_out"], own.body.len());
         for (n, record) in records[..50].iter().enumerate() {
             assert_eq!((&record["target"], &record["method"]), (&format!("/a?n={n}").into(), &"GET".into()));
             assert_eq!((&record["status"], &record["end"]), (&200.into(), &"complete".into()), "{record}");

@@ -8,8 +8,9 @@ use crate::harness::balancer::Driver;
 use crate::harness::client::Client;
 use crate::harness::gate::Gate;
 use crate::harness::message::Message;
-use crate::harness::origin::{Origin, ok};
+use crate::harness::origin::{Origin, answering, ok};
 use crate::harness::site::site_cases;
+use crate::mortal::MortalNode;
 use crate::rig::{Rig, get, limited, on, wait_for};
 use crate::traffic::{Traffic, assert_all_ok};
 
@@ -38,6 +39,8 @@ fn gated(gate: &Gate) -> Origin {
         }
     }))
 }
+
+const FAILED: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nmine";
 
 /// One node with one place, taken by a request that waits at the gate.
 struct Jam {
@@ -189,6 +192,78 @@ site_cases! { on;
         tunnel.reset();
         assert_eq!(waits.response().text(), "plain");
         rig.wait_until_quiet_but_for(waits);
+    }
+    fn a_dead_node_draws_in_nobody_who_waits(driver) {
+        let (good, dead) = (busy(Duration::from_millis(5), Arc::default()), MortalNode::start("dead"));
+        let nodes = [dead.address(), good.address()];
+        dead.kill();
+        let rig = Rig::with(&limited(driver, &nodes, "max_connections: 2", "queue: {}", "workers: 2\n"));
+        let traffic = Traffic::start(rig.balancer.address(), 12);
+        traffic.wait_for_more(600);
+        assert_all_ok(&traffic.stop());
+        // It is asked again from time to time, by one request.
+        assert!(rig.json("/api/v1/nodes")[0]["errors_total"].as_u64() > Some(1));
+        rig.wait_until_quiet();
+    }
+    fn a_retry_that_waits_goes_to_a_node_that_has_not_failed_it(driver) {
+        let gate = Gate::default();
+        let (good, bad) = (gated(&gate), Origin::start(answering(FAILED)));
+        let keys = "queue: {}, retry: { budget: 100% }";
+        let nodes = [good.address(), bad.address()];
+        let rig = Rig::with(&limited(driver, &nodes, "max_connections: 1", keys, "workers: 1\n"));
+        let mut jams = rig.client();
+        jams.send(get("/gate"));
+        wait_for("the request that jams", || (good.act().requests().len() == 1).then_some(()));
+        let failed = bad.act().requests().len();
+        let mut waits = rig.client();
+        waits.send(get("/waits"));
+        wait_for("the failure", || (bad.act().requests().len() > failed).then_some(()));
+        // Its place is free all the time, and of no use.
+        wait_for("a while in the queue", || {
+            (rig.metric("plimsoll_queue_seconds_count", &["backend=\"node\""]) >= 4.0).then_some(())
+        });
+        gate.open();
+        assert_eq!((waits.response().text(), bad.act().requests().len()), ("/waits".into(), failed + 1));
+        drop(jams);
+        rig.wait_until_quiet_but_for(waits);
+    }
+    fn who_waits_is_told_when_the_last_node_is_taken_out(driver) {
+        let jam = Jam::new(driver, "{ timeout: 60s }", 2);
+        let mut waits = jam.wait("/waits");
+        let id = format!("/api/v1/nodes/node%2F{}", jam.origin.address().to_string().replace(':', "%3A"));
+        jam.rig.order("PATCH", &id, r#"{"state":"drain"}"#);
+        assert_eq!(reason(&waits.response()), (503, "no_healthy_node"));
+        jam.rig.order("PATCH", &id, r#"{"state":"ready"}"#);
+        jam.end(vec![waits]);
+    }
+    fn a_client_that_had_to_wait_gets_its_cookie(driver) {
+        let jam = Jam::new(driver, "{}, sticky: { cookie: lb }", 1);
+        let mut waits = jam.wait("/waits");
+        jam.gate.open();
+        assert!(waits.response().field("set-cookie").is_some_and(|cookie| cookie.starts_with("lb=")));
+        jam.end(vec![waits]);
+    }
+    fn a_client_whose_node_is_full_goes_back_to_it(driver) {
+        let gate = Gate::default();
+        let origins = [gated(&gate), gated(&gate)];
+        let nodes = origins.each_ref().map(Origin::address);
+        let rig = Rig::with(&limited(driver, &nodes, "max_connections: 1", "sticky: { cookie: lb }", "workers: 1\n"));
+        let first = rig.get("/first");
+        let cookie = first.field("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let of = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {{host}}\r\nCookie: {cookie}\r\n\r\n");
+        let asked = |origin: &Origin| origin.act().requests().len();
+        let own = usize::from(asked(&origins[0]) == 0);
+        let mut jams = rig.client();
+        jams.send(of("/gate"));
+        wait_for("the request that jams", || (asked(&origins[own]) == 2).then_some(()));
+        let elsewhere = rig.client().send(of("/elsewhere")).response();
+        assert_eq!((elsewhere.status(), elsewhere.field("set-cookie")), (200, None));
+        assert_eq!((asked(&origins[own]), asked(&origins[1 - own])), (2, 1));
+        gate.open();
+        assert_eq!(jams.response().status(), 200);
+        assert_eq!(rig.client().send(of("/back")).response().status(), 200);
+        assert_eq!((asked(&origins[own]), asked(&origins[1 - own])), (3, 1));
+        rig.wait_until_quiet_but_for(jams);
     }
     fn a_storm_of_all_ends_leaves_every_place_free(driver) {
         let most = Arc::new(AtomicUsize::new(0));

@@ -88,6 +88,21 @@ site_cases! { on;
         assert_eq!(rig.json("/api/v1/nodes")[0]["errors_total"], asked);
         rig.wait_until_quiet_but_for(client);
     }
+    fn a_node_that_closes_every_connection_at_its_second_request_is_not_asked_twice_each_time(driver) {
+        let once = Origin::start(Arc::new(|c| {
+            c.request();
+            c.send(ok("once"));
+            c.request();
+        }));
+        let rig = rig(driver, &[once.address()], "{}", "workers: 1\n");
+        let mut client = rig.client();
+        for _ in 0..200 {
+            assert_eq!(client.send(get("/")).response().text(), "once");
+        }
+        let asked = once.act().requests().len();
+        assert!((201..=220).contains(&asked), "{asked} attempts at 200 requests");
+        rig.wait_until_quiet_but_for(client);
+    }
     fn without_another_node_the_answer_is_the_nodes_own(driver) {
         let bad = Origin::start(answering(FAILED));
         let rig = rig(driver, &[bad.address()], "{}", "workers: 1\n");

@@ -26,6 +26,7 @@ pub struct Context {
     tally: RefCell<Box<Tally>>,
     in_flight: Cell<u64>,
     spun_ns: Cell<u64>,
+    moves: Cell<u64>,
     stopping: Cell<bool>,
 }
 
@@ -51,6 +52,7 @@ impl Context {
             tally: RefCell::default(),
             in_flight: Cell::default(),
             spun_ns: Cell::default(),
+            moves: Cell::default(),
             stopping: Cell::default(),
         }
     }
@@ -78,15 +80,15 @@ impl Context {
         self.epoch.get().elapsed().as_nanos() as u64
     }
 
-    /// Waits actively for a moment that is very near.
-    pub fn spin_until(&self, at_ns: u64) {
-        let from = self.now_ns();
-        let mut now = from;
-        while now < at_ns {
-            std::hint::spin_loop();
-            now = self.now_ns();
-        }
-        self.spun_ns.set(self.spun_ns.get() + (now - from));
+    /// Counts time that the thread was awake for nothing but the next send.
+    pub fn spun(&self, took_ns: u64) {
+        self.spun_ns.set(self.spun_ns.get() + took_ns);
+    }
+
+    /// Counts on with every request that begins or ends: where it stands still, the thread had nothing to do.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves.get()
     }
 
     /// No further request is to be begun.
@@ -114,6 +116,7 @@ impl Context {
         let at_ns = self.now_ns();
         let measured = order.intended_ns >= self.job.warmup_ns;
         self.in_flight.set(self.in_flight.get() + 1);
+        self.moves.set(self.moves.get() + 1);
         if measured {
             self.count_begun(&order, at_ns);
         }
@@ -165,6 +168,7 @@ impl Context {
 
     fn ended(&self, _: Begun) -> u64 {
         self.in_flight.set(self.in_flight.get() - 1);
+        self.moves.set(self.moves.get() + 1);
         self.now_ns()
     }
 

@@ -1,8 +1,10 @@
 //! The pacer of a lane: it wakes up when an order is due and hands it to a free connection.
 //!
 //! The runtime's timers are a millisecond coarse, so the pacer sleeps on a timerfd, a little less than the
-//! wait, and spins the rest. How much less it learns from how late it woke; it never spins more than a
-//! quarter of the distance between two sends, so that waiting does not become the work.
+//! wait. How much less it learns from how late it woke. The rest it stays awake, and turns the ring over
+//! and over: answers are taken in meanwhile, and who else wants the core may have it. Where the next send
+//! is nearer than a wake-up takes it does not sleep at all: at a high rate, going to sleep and waking would
+//! cost more than all requests do.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,6 +13,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::thread::yield_now;
 use std::time::Duration;
 
 use monoio::net::UnixStream;
@@ -21,8 +24,10 @@ use rustix::time::{
 use super::context::Context;
 use super::lane::Lane;
 
-/// The most that is spun before a send.
-const SPIN_MAX_NS: u64 = 60_000;
+/// The longest that it stays awake for a send.
+const AWAKE_MAX_NS: u64 = 60_000;
+/// The runtime looks at its timers when it sleeps only: so often, though there be no time for sleep.
+const SLEEPLESS_MAX_NS: u64 = 1_000_000;
 /// Share of a new observation in the learnt wake-up delay: one in this many.
 const MEMORY: u64 = 8;
 
@@ -33,7 +38,7 @@ const MEMORY: u64 = 8;
 pub async fn pace(lane: Rc<Lane>, context: Rc<Context>) -> io::Result<()> {
     let mut timer = Timer::new()?;
     while let Some(due_ns) = lane.next_due_ns() {
-        timer.sleep_until(due_ns, &lane, &context).await?;
+        timer.wait_until(due_ns, &lane, &context).await?;
         if lane.dispatch(context.now_ns()) {
             lane.free_again().await;
         }
@@ -52,7 +57,8 @@ struct Timer {
     ready: UnixStream,
     /// Learnt: how late the system wakes this thread.
     delay_ns: u64,
-    last_due_ns: u64,
+    /// When it last woke.
+    woke_ns: u64,
 }
 
 impl Timer {
@@ -60,25 +66,30 @@ impl Timer {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let spec = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         let ready = UnixStream::from_std(StdUnixStream::from(spec.try_clone()?))?;
-        Ok(Self { spec, ready, delay_ns: SPIN_MAX_NS / 2, last_due_ns: 0 })
+        Ok(Self { spec, ready, delay_ns: AWAKE_MAX_NS / 2, woke_ns: 0 })
     }
 
     /// Always goes through the ring once, however near the moment: the connections need their turn.
-    async fn sleep_until(&mut self, due_ns: u64, lane: &Lane, context: &Context) -> io::Result<()> {
-        let gap_ns = due_ns.saturating_sub(self.last_due_ns);
-        self.last_due_ns = due_ns;
-        let margin_ns = (self.delay_ns + self.delay_ns / 4).min(SPIN_MAX_NS).min(gap_ns / 4);
-        let wake_ns = due_ns - margin_ns.min(due_ns);
+    async fn wait_until(&mut self, due_ns: u64, lane: &Lane, context: &Context) -> io::Result<()> {
+        let margin_ns = (self.delay_ns + self.delay_ns / 4).min(AWAKE_MAX_NS);
+        let wake_ns = due_ns.saturating_sub(margin_ns);
         let now_ns = context.now_ns();
-        let sleep_ns = wake_ns.saturating_sub(now_ns);
-        self.arm(sleep_ns.max(1))?;
+        if now_ns < wake_ns {
+            self.sleep(wake_ns - now_ns, lane, context).await?;
+            self.learn(self.woke_ns.saturating_sub(wake_ns));
+        } else if now_ns - self.woke_ns.min(now_ns) > SLEEPLESS_MAX_NS {
+            self.sleep(1, lane, context).await?;
+        } else {
+            next_turn().await;
+        }
+        stay_awake_until(due_ns, context).await;
+        Ok(())
+    }
+
+    async fn sleep(&mut self, sleep_ns: u64, lane: &Lane, context: &Context) -> io::Result<()> {
+        self.arm(sleep_ns)?;
         self.expired(lane, context).await?;
-        if sleep_ns > 0 {
-            self.learn(context.now_ns().saturating_sub(wake_ns));
-        }
-        if !context.is_stopping() && context.now_ns() + SPIN_MAX_NS >= due_ns {
-            context.spin_until(due_ns);
-        }
+        self.woke_ns = context.now_ns();
         Ok(())
     }
 
@@ -103,7 +114,38 @@ impl Timer {
     }
 
     fn learn(&mut self, late_ns: u64) {
-        let late_ns = late_ns.min(2 * SPIN_MAX_NS);
+        let late_ns = late_ns.min(2 * AWAKE_MAX_NS);
         self.delay_ns = (self.delay_ns * (MEMORY - 1) + late_ns) / MEMORY;
     }
+}
+
+/// Turns the ring over until a moment. A turn that brought nothing was spun.
+async fn stay_awake_until(due_ns: u64, context: &Context) {
+    let mut from = (context.now_ns(), context.moves());
+    while from.0 < due_ns && !context.is_stopping() {
+        next_turn().await;
+        let to = (context.now_ns(), context.moves());
+        if to.1 == from.1 {
+            context.spun(to.0 - from.0);
+            // The server may share this core.
+            yield_now();
+            from = (context.now_ns(), to.1);
+        } else {
+            from = to;
+        }
+    }
+}
+
+/// Lets all other tasks run, and the ring be looked at.
+async fn next_turn() {
+    let mut turned = false;
+    poll_fn(|task| {
+        if turned {
+            return Poll::Ready(());
+        }
+        turned = true;
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -148,6 +148,8 @@ impl Backends {
             scale: fleet::scale(keys, place, notes),
         });
         limits::check_queue(keys, place, notes);
+        health::check_readings(keys, place, notes);
+        health::check_ejection(&self.finished[index], place, notes);
         index
     }
 

@@ -70,9 +70,10 @@ impl Group {
     pub(super) fn knock(&self, index: usize) {
         let mate = &self.nodes[index];
         let (ticket, hand_in) = (mate.ticket, self.hand_in.clone());
-        let Some(address) = mate.unit.as_ref().and_then(|unit| unit.address) else { return };
+        let Some(unit) = &mate.unit else { return };
+        let (Some(address), door) = (unit.address, unit.door) else { return };
         tokio::spawn(async move {
-            if tokio::time::timeout(WARM_TIMEOUT, knock::until_it_listens(address)).await.is_ok() {
+            if tokio::time::timeout(WARM_TIMEOUT, knock::until_it_listens(address, door)).await.is_ok() {
                 let _ = hand_in.send(News::Listens(ticket)).await;
             }
         });

@@ -70,7 +70,7 @@ pub(super) struct Group {
     /// The engine stopped answering: what it was asked since then has no answer to wait for.
     hangs: bool,
     /// Why the engine does nothing, while it does not.
-    pub(super) engine_trouble: Option<String>,
+    pub(super) engine_trouble: Option<Arc<str>>,
     /// Why the last node ended that did not come up, and its last words.
     last_failure: String,
     /// Why the last roll has stopped.
@@ -117,7 +117,7 @@ impl Group {
     /// Why it is not as it should be, and what comes next: the cause first.
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         if let Some(trouble) = &self.engine_trouble {
-            return Some(format!("{trouble}; nodes that run go on").into());
+            return Some(Arc::clone(trouble));
         }
         let failing = self.starts.pause().map(|pause| {
             let count = match self.starts.failures() {

@@ -14,7 +14,7 @@ use bollard::models::{
 
 use super::labels::{self, Claim};
 use crate::config::settings::{DockerSettings, Reach};
-use crate::control::fleet::{EngineError, EngineFault, StartOrder, Stats, Unit, UnitId};
+use crate::control::fleet::{Door, EngineError, EngineFault, StartOrder, Stats, Unit, UnitId};
 
 /// The name of a container: of its backend, its owner and the start that made it. No two containers of one engine have
 /// the same name, so whoever has the one that his labels make is who was created with them.
@@ -136,6 +136,14 @@ pub(super) fn address(
     })
 }
 
+/// The container's own address, where its published one is reached by a proxy of the engine.
+pub(super) fn door(settings: &DockerSettings, seen: &ContainerInspectResponse, port: u16) -> Option<Door> {
+    let networks = seen.network_settings.as_ref()?.networks.as_ref()?;
+    let endpoint = networks.get(&settings.network).filter(|_| settings.reach == Reach::Loopback)?;
+    let ip: IpAddr = endpoint.ip_address.as_ref()?.parse().ok()?;
+    Some(Door { address: SocketAddr::new(ip, port), gateway: endpoint.gateway.as_ref()?.parse().ok()? })
+}
+
 /// A container of a list: one of ours, one that asks to join, or one that is none of our business. The error is for
 /// the one who wrote its labels.
 pub(super) fn unit(container: &ContainerSummary, owner: &str) -> Result<Option<Unit>, String> {
@@ -172,6 +180,7 @@ pub(super) fn unit(container: &ContainerSummary, owner: &str) -> Result<Option<U
             Arc::default()
         },
         address,
+        door: None,
         running,
         ours,
         weight,

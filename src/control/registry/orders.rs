@@ -8,7 +8,7 @@ use crate::control::reload::{self, InForce, Trouble};
 use crate::logic::limits::WEIGHT_MAX;
 use crate::shared::event::{Event, Kind, Level};
 use crate::shared::node::Origin;
-use crate::shared::order::{Fault, NodeWish, Order, Outcome, Refused, Wish};
+use crate::shared::order::{Fault, NodeWish, Order, Outcome, Refused, WeightWish, Wish};
 use crate::shared::reload::LastReload;
 
 impl Registry {
@@ -44,11 +44,11 @@ impl Registry {
         }
     }
 
-    fn set_node(&mut self, id: &str, state: Option<NodeWish>, weight: Option<u32>) -> Outcome {
+    fn set_node(&mut self, id: &str, state: Option<NodeWish>, weight: Option<WeightWish>) -> Outcome {
         if state.is_none() && weight.is_none() {
             return Err(invalid("nothing is to be changed", "give a `state` or a `weight`"));
         }
-        if weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
+        if matches!(weight, Some(WeightWish::Of(weight)) if !(1..=WEIGHT_MAX).contains(&weight)) {
             let message = format!("a weight is 1 to {WEIGHT_MAX}");
             return Err(invalid(message, "to send it nothing, set its state to `drain`"));
         }
@@ -62,7 +62,11 @@ impl Registry {
             Some(state) => member.manual.state = Some(state),
             None => {}
         }
-        member.manual.weight = weight.or(member.manual.weight);
+        match weight {
+            Some(WeightWish::Of(weight)) => member.manual.weight = Some(weight),
+            Some(WeightWish::OfTheFile) => member.manual.weight = None,
+            None => {}
+        }
         let said = told(member, state, weight);
         self.manuals.insert(Arc::clone(&member.node.id), member.manual);
         self.groups[group].stale = true;
@@ -181,14 +185,17 @@ fn hand_on(order: Order, wiring: &Wiring) {
     }
 }
 
-fn told(member: &Member, state: Option<NodeWish>, weight: Option<u32>) -> String {
+fn told(member: &Member, state: Option<NodeWish>, weight: Option<WeightWish>) -> String {
     let in_flight = member.node.in_flight();
     let state = state.map(|state| match state {
         NodeWish::Ready => "takes requests, as its health allows".to_owned(),
         NodeWish::Drain => format!("takes no new requests; {in_flight} in flight finish"),
         NodeWish::Down => format!("takes no requests; {in_flight} in flight are cut"),
     });
-    let weight = weight.map(|weight| format!("has the weight {weight}"));
+    let weight = weight.map(|weight| match weight {
+        WeightWish::Of(weight) => format!("has the weight {weight}"),
+        WeightWish::OfTheFile => format!("has its own weight again, {}", member.weight),
+    });
     let said: Vec<_> = state.into_iter().chain(weight).collect();
     format!("node {} {}", member.node.id, said.join(", and "))
 }

@@ -17,7 +17,7 @@ use crate::logic::limits::{LOOKUP_INTERVAL, LOOKUP_TIMEOUT};
 use crate::logic::outlier::Policy;
 use crate::shared::event::events;
 use crate::shared::node::{Node, NodeAddress, NodeState, Origin};
-use crate::shared::order::{Fault, NodeWish, Outcome, Wish};
+use crate::shared::order::{Fault, NodeWish, Outcome, WeightWish, Wish};
 use crate::shared::snapshot::Entry;
 
 fn settings(servers: &[ServerHost]) -> Settings {
@@ -142,6 +142,7 @@ impl Rig {
     }
 
     async fn set(&self, node: &str, state: Option<NodeWish>, weight: Option<u32>) -> Outcome {
+        let weight = weight.map(WeightWish::Of);
         self.order(Wish::SetNode { node: node.into(), state, weight }).await
     }
 
@@ -296,6 +297,10 @@ async fn states_and_weights_are_set_by_hand_and_taken_back() {
     rig.set("api/10.0.0.1:80", Some(NodeWish::Ready), None).await.unwrap();
     assert_eq!(rig.states(), [NodeState::Serving, NodeState::Down]);
     assert_eq!(entries(&rig.published.current())[0].weight, 7);
+    let own =
+        Wish::SetNode { node: "api/10.0.0.1:80".into(), state: None, weight: Some(WeightWish::OfTheFile) };
+    assert_eq!(rig.order(own).await.unwrap(), "node api/10.0.0.1:80 has its own weight again, 3");
+    assert_eq!(entries(&rig.published.current())[0].weight, 3);
     assert!(rig.told().contains("node api/10.0.0.2:80 is down (was serving): taken down by an operator"));
 }
 

@@ -12,10 +12,19 @@ use crate::logic::fault::Fault;
 use crate::logic::http1::answer::{Answering, write_fault};
 use crate::logic::limits::{LINGER, LINGER_BYTES_MAX};
 
+impl Exchange {
+    /// This is the whole response.
+    fn composed(&mut self, response: &Buf) {
+        self.written = response.len() as u64;
+        let head = memchr::memmem::find(response.filled(), b"\r\n\r\n").map_or(0, |at| at + 4);
+        self.body_out = (response.len() - head) as u64;
+    }
+}
+
 impl Session {
     /// Sends a composed response. False where the connection is over.
     pub(super) async fn answer(&mut self, mut exchange: Exchange, response: Buf, keep_alive: bool) -> bool {
-        exchange.written = response.len() as u64;
+        exchange.composed(&response);
         let sent = self.send(response).await;
         if !sent {
             exchange.end(self, End::ClientGone);
@@ -39,6 +48,7 @@ impl Session {
             self.compose_unread(fault, out);
             Buf::holding(out)
         });
+        exchange.composed(&response);
         let sent = self.send(response).await;
         exchange.end(&self, if sent { End::Fault(fault) } else { End::ClientGone });
         self.linger().await;
@@ -56,7 +66,7 @@ impl Session {
             Buf::holding(out)
         });
         exchange.status = fault.status();
-        exchange.written = response.len() as u64;
+        exchange.composed(&response);
         let sent = self.send(response).await;
         exchange.end(self, if sent { End::Fault(fault) } else { End::ClientGone });
         if sent && !keep_alive {

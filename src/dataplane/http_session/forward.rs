@@ -107,6 +107,7 @@ impl Session {
                 Ok(mut connection) => {
                     exchange.connect_us = connection.connect_us;
                     course.connected();
+                    in_flight.connected();
                     if exchange.retries == 0 {
                         hedge = Hedge::arm(backend, &job, &mut exchange);
                     }
@@ -125,6 +126,9 @@ impl Session {
                     hedge.end();
                     match response {
                         Ok(started) => {
+                            if connection.reused {
+                                in_flight.node().was_good();
+                            }
                             in_flight.responded(exchange.status);
                             return self
                                 .deliver(exchange, job, started, connection, in_flight, &timeouts)
@@ -165,8 +169,9 @@ impl Session {
                 }
                 Trouble::Failed(failure) => {
                     let next = course.after(failure, at, &job);
-                    if next != Next::Again {
-                        in_flight.failed();
+                    match next {
+                        Next::Again => in_flight.node().was_stale(),
+                        _ => in_flight.failed(),
                     }
                     (failure, next)
                 }
@@ -304,9 +309,11 @@ impl Session {
                         return Err(Trouble::Fault(Fault::NodeClosed));
                     }
                     let failure = Failure::Broke { reused: connection.reused };
+                    let first = attempt.at;
                     if !self.go_on_alone(failure, job, exchange, attempt) {
                         return Err(Trouble::Failed(failure));
                     }
+                    attempt.course.has_tried(first);
                     self.expect_within(timeouts.response_head);
                 }
                 Event::Read((Ok(_), buf)) => {

@@ -1,6 +1,7 @@
 //! A place on a node for one request: taken where there is one, waited for in the queue where there is none.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::Session;
@@ -12,6 +13,7 @@ use crate::dataplane::timers::to_ms;
 use crate::dataplane::upstream::{InFlight, LocalNode};
 use crate::dataplane::view::{LocalBackend, Taken};
 use crate::logic::fault::Fault;
+use crate::logic::limits::TIMER_TICK;
 
 /// Why there is no place.
 pub(super) enum NoPlace {
@@ -46,14 +48,14 @@ impl Session {
         }
     }
 
-    /// `None`: it came to be a place on a node that was ejected meanwhile.
+    /// `None`: it came to be a place on a node that was ejected meanwhile, or that has failed this request before.
     async fn wait_for_place(
         &mut self,
         backend: &LocalBackend,
         queue: &Rc<LocalQueue>,
         course: &mut Course<'_>,
         exchange: &mut Exchange,
-        job: &Job,
+        job: &mut Job,
     ) -> Result<Option<(u16, InFlight)>, NoPlace> {
         let mut waiting = queue.enter().map_err(|fault| refusal(backend, fault, exchange))?;
         // One may have become free between the look and the entry.
@@ -78,6 +80,7 @@ impl Session {
             Poll::Pending
         })
         .await;
+        let too_late = waiting.too_late();
         drop(waiting);
         // The node is not to be blamed for what was waited for before it was asked.
         exchange.asked_us = exchange.elapsed_us();
@@ -87,15 +90,42 @@ impl Session {
                 let newest = self.worker().view();
                 let known = backend.find(&node).map(|(at, local)| (at, Rc::clone(local)));
                 let (at, local) = known.unwrap_or_else(|| {
-                    let local = newest.nodes().find(|local| std::sync::Arc::ptr_eq(&local.node, &node));
+                    let local = newest.nodes().find(|local| Arc::ptr_eq(&local.node, &node));
                     (ELSEWHERE, local.map_or_else(|| Rc::new(LocalNode::new(node)), Rc::clone))
                 });
+                if course.tried().contains(&at) {
+                    let alone = queue.shared.waiting() == 0;
+                    queue.hand_on(Arc::clone(&local.node));
+                    if self.timer.now() >= due {
+                        return Err(refusal(backend, too_late, exchange));
+                    }
+                    // Nobody else wants it: it would be offered again at once.
+                    return if alone { self.pause(job).await.map(|()| None) } else { Ok(None) };
+                }
+                if at != ELSEWHERE {
+                    backend.placed(&mut job.tie, course.tried(), at);
+                }
                 let begun = InFlight::on_place(&local, queue, &self.timer, backend.panics());
                 Ok(begun.map(|begun| (at, begun)))
             }
             Err(NoPlace::Fault(fault)) => Err(refusal(backend, fault, exchange)),
             Err(NoPlace::ClientGone) => Err(NoPlace::ClientGone),
         }
+    }
+}
+
+impl Session {
+    /// Waits for a moment: for a place on another node.
+    async fn pause(&mut self, job: &Job) -> Result<(), NoPlace> {
+        let due = self.timer.now() + to_ms(TIMER_TICK);
+        self.timer.bring_forward(due);
+        std::future::poll_fn(|cx| {
+            if job.upload.is_none() && self.poll_client_gone(cx) {
+                return Poll::Ready(Err(NoPlace::ClientGone));
+            }
+            if self.timer.now() >= due { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
     }
 }
 

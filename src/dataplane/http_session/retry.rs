@@ -47,6 +47,14 @@ impl<'a> Course<'a> {
         &self.tried[..self.tried_count]
     }
 
+    /// One of two nodes that were asked at once has failed it.
+    pub(super) fn has_tried(&mut self, at: u16) {
+        if self.tried_count + 1 < TRIED_MAX {
+            self.tried[self.tried_count] = at;
+            self.tried_count += 1;
+        }
+    }
+
     /// What the client is told where no node is left.
     pub(super) fn last_fault(&self) -> Fault {
         self.last.map_or(Fault::NoHealthyNode, Failure::fault)

@@ -41,6 +41,7 @@ impl Session {
                     }
                     node.record_connect(connect_us);
                     attempts.connected();
+                    in_flight.connected();
                     self.account.connected(&node, connect_us);
                     in_flight.responded(200);
                     return Ok(Link { socket, in_flight });

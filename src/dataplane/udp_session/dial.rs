@@ -76,7 +76,7 @@ pub(super) fn dial(
                 last = Fault::ConnectFailed;
                 in_flight.failed();
                 let goes_on = refused.by(at, backend);
-                in_flight.refused();
+                in_flight.set_free();
                 if !goes_on {
                     return Err(Failed::Fault(last));
                 }

@@ -226,7 +226,7 @@ impl Hub {
         match dial(backend, client.address.ip(), refused, || worker.draw(), timer) {
             Ok(Link { at, socket, in_flight }) => {
                 let Session { account, local, admission, in_flight: before, .. } = session;
-                before.refused();
+                before.set_free();
                 // What this one refuses too is known when the kernel says so, and the count of the budget ends it.
                 let _ = rustix::net::send(&socket, first, rustix::net::SendFlags::DONTWAIT);
                 let first = Some(first.into());

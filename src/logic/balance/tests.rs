@@ -73,6 +73,13 @@ impl Fixed {
         }
     }
 
+    /// Shares of their requests that fail.
+    pub(crate) fn fails(&mut self, shares: &[f64]) {
+        for (node, &share) in self.nodes.iter_mut().zip(shares) {
+            node.reading.failing = share;
+        }
+    }
+
     /// Shares of their CPUs.
     pub(crate) fn is_busy(&mut self, shares: &[f64]) {
         for (node, &share) in self.nodes.iter_mut().zip(shares) {

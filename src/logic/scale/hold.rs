@@ -12,9 +12,12 @@ use super::{HoldSettings, Target};
 /// The first pause between two attempts to connect to a node that starts.
 pub const KNOCK_MIN: Duration = Duration::from_millis(1);
 /// Where that pause stops growing: an attempt costs the machine that boots the node less than a hundredth of a core.
-pub const KNOCK_MAX: Duration = Duration::from_millis(10);
+pub const KNOCK_MAX: Duration = Duration::from_millis(4);
 /// The node's first requests at once, where neither `max_connections` nor `target.in_flight` says.
 pub const RELEASE_DEFAULT: u32 = 64;
+
+/// What a node that has answered nothing yet gets at once.
+pub const RELEASE_FIRST: u32 = 8;
 
 /// A backend as one more request finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,14 @@ pub fn places(target: &Target) -> u32 {
     target.in_flight.map_or(RELEASE_DEFAULT, |places| places.max(1.0) as u32)
 }
 
+/// How many of those that waited for it to start a node may have in flight, once it has answered so many: a few at first,
+/// and for each answer one more, up to its places. A node that has just booted is slow, and opening a connection costs both
+/// sides more than a request on one that is open: the ones that answered serve the next, and all are served sooner.
+pub fn room(places: u32, answered: u64) -> u32 {
+    let answered = u32::try_from(answered).unwrap_or(u32::MAX);
+    places.min(RELEASE_FIRST.saturating_add(answered))
+}
+
 /// Will no node be there within the patience of a request that comes now?
 pub fn is_hopeless(fleet: &FleetView, patience: Duration, now: Duration) -> bool {
     let nobody_comes = fleet.paused || fleet.replicas == Some(0);
@@ -71,7 +82,7 @@ pub fn retry_after_s(boot: Duration) -> u32 {
     (boot.as_secs_f64().ceil() as u32).clamp(1, 60)
 }
 
-/// The pauses between attempts to connect: 1 ms, growing by half up to 10 ms.
+/// The pauses between attempts to connect: 1 ms, growing by half up to 4 ms.
 #[derive(Debug, Clone)]
 pub struct Knocks(Duration);
 
@@ -114,6 +125,12 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_has_just_come_gets_more_with_each_answer() {
+        assert_eq!([0, 1, 56, 57, u64::MAX].map(|answered| room(64, answered)), [8, 9, 64, 64, 64]);
+        assert_eq!(room(3, 0), 3);
+    }
+
+    #[test]
     fn nobody_waits_for_what_will_not_come() {
         let (now, patience) = (Duration::from_secs(100), Duration::from_secs(30));
         let asleep = FleetView::default();
@@ -131,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn knocks_grow_from_one_millisecond_to_ten() {
+    fn knocks_grow_from_one_millisecond_to_four() {
         let pauses: Vec<_> = Knocks::default().take(9).collect();
         assert_eq!(pauses[0], KNOCK_MIN);
         assert_eq!(pauses[8], KNOCK_MAX);

@@ -5,11 +5,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use arc_swap::ArcSwap;
 
-use crate::logic::scale::HoldSettings;
+use crate::logic::scale::{HoldSettings, hold};
+use crate::shared::node::Node;
 
 /// See the module.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct Holding {
     asleep: AtomicBool,
     /// It slept, and those who waited then are not served yet.
     lasts: AtomicBool,
+    /// How many of those a node takes at once, in the end.
+    places: AtomicU32,
 }
 
 /// Tells whoever starts nodes that a request has come to a backend that sleeps. Called by workers: must not wait.
@@ -43,7 +49,13 @@ impl Holding {
     /// Of a backend that is awake.
     pub fn new(settings: HoldSettings, alarm: Alarm) -> Self {
         let settings = ArcSwap::from_pointee(settings);
-        Self { settings, alarm, asleep: AtomicBool::new(false), lasts: AtomicBool::new(false) }
+        Self {
+            settings,
+            alarm,
+            asleep: AtomicBool::new(false),
+            lasts: AtomicBool::new(false),
+            places: AtomicU32::new(hold::RELEASE_DEFAULT),
+        }
     }
 
     /// What applies while no node takes requests.
@@ -56,6 +68,16 @@ impl Holding {
         if settings != self.settings() {
             self.settings.store(Arc::new(settings));
         }
+    }
+
+    /// Sets how many of those that waited for it a node takes at once, in the end.
+    pub(super) fn set_places(&self, places: u32) {
+        self.places.store(places, Relaxed);
+    }
+
+    /// How many a node may have in flight now, where its limits apply.
+    pub(super) fn room_on(&self, node: &Node) -> u32 {
+        hold::room(self.places.load(Relaxed), node.ended_total())
     }
 
     /// Do its limits apply?

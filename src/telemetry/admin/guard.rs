@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::Admin;
 use super::access::Access;
+use super::audit::Reason;
 use super::websocket::subprotocols;
 
 /// The address that a connection came in on.
@@ -45,6 +46,7 @@ impl IntoResponse for Refusal {
             StatusCode::UPGRADE_REQUIRED => Some((header::UPGRADE, "websocket")),
             _ => None,
         };
+        response.extensions_mut().insert(Reason(self.code));
         if let Some((name, value)) = extra {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
@@ -68,7 +70,7 @@ pub(super) async fn check(
     let Some(host) = host.filter(|_| target_is_ours) else { return Err(foreign_host()) };
     if request.headers().contains_key(header::ORIGIN) {
         let origin = only_value(request.headers(), header::ORIGIN);
-        if !origin.is_some_and(|origin| is_same_origin(origin, host)) {
+        if !origin.is_some_and(|origin| is_same_origin(origin, host, access)) {
             return Err(foreign_origin());
         }
     }
@@ -165,9 +167,13 @@ pub(super) fn only_value(headers: &HeaderMap, name: HeaderName) -> Option<&str> 
     values.next().is_none().then_some(value)
 }
 
-/// The only scheme served here is http; `null` is what sandboxed pages and local files send.
-fn is_same_origin(origin: &str, host: &str) -> bool {
-    origin.strip_prefix("http://").is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+/// The only scheme served here is http; by a name of `admin.names` a proxy may serve it with TLS. `null` is what sandboxed
+/// pages and local files send.
+fn is_same_origin(origin: &str, host: &str, access: &Access) -> bool {
+    let named = without_port(host).is_some_and(|name| access.has_name(name));
+    let secure = origin.strip_prefix("https://").filter(|_| named);
+    let authority = origin.strip_prefix("http://").or(secure);
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 /// Does an authority (`host` or `host:port`) name us: as `localhost`, a loopback address, the address that the connection
@@ -279,7 +285,12 @@ mod tests {
 
     #[test]
     fn an_origin_is_ours_where_it_is_the_host() {
-        assert!(is_same_origin("http://localhost:9900", "localhost:9900"));
+        let none = Access::default();
+        assert!(is_same_origin("http://localhost:9900", "localhost:9900", &none));
+        let named = Access::load(None, &["lb.internal".into()]).unwrap();
+        assert!(is_same_origin("https://lb.internal", "lb.internal", &named));
+        assert!(!is_same_origin("https://lb.internal", "lb.internal:9900", &named));
+        assert!(!is_same_origin("https://localhost", "localhost", &named));
         for origin in [
             "null",
             "http://localhost:9901",
@@ -288,7 +299,7 @@ mod tests {
             "localhost:9900",
             "",
         ] {
-            assert!(!is_same_origin(origin, "localhost:9900"), "{origin}");
+            assert!(!is_same_origin(origin, "localhost:9900", &none), "{origin}");
         }
     }
 }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
-use serde::Deserialize;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::audit::Told;
 use super::guard::Refusal;
 use super::{Admin, body};
 use crate::logic::limits::{NODES_MAX, ORDER_TIMEOUT, WEIGHT_MAX};
 use crate::shared::event::{Event, Kind, Level};
-use crate::shared::order::{Fault, NodeWish, Order, Outcome, Refused, Wish};
+use crate::shared::order::{Fault, NodeWish, Order, Outcome, Refused, WeightWish, Wish};
 
 /// Characters of a name in an audit event: names come from the caller.
 const NAME_SHOWN_MAX: usize = 128;
@@ -29,7 +31,15 @@ pub(super) struct Peer(pub(super) SocketAddr);
 #[serde(deny_unknown_fields)]
 struct NodeChange {
     state: Option<StateWord>,
-    weight: Option<u32>,
+    /// `null` takes back what an earlier call said.
+    #[serde(default, deserialize_with = "weight_wish")]
+    weight: Option<WeightWish>,
+}
+
+/// Called only where the key is there.
+fn weight_wish<'de, D: Deserializer<'de>>(from: D) -> Result<Option<WeightWish>, D::Error> {
+    let weight = Option::<u32>::deserialize(from)?;
+    Ok(Some(weight.map_or(WeightWish::OfTheFile, WeightWish::Of)))
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -54,10 +64,27 @@ struct Nothing {}
 
 type Answer = Result<Response, Refusal>;
 
+/// The name in the path.
+pub(super) struct Name(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Self(name)).map_err(|_| Refusal {
+            status: StatusCode::BAD_REQUEST,
+            code: "bad_path",
+            message: "The name in the path is not text.".into(),
+            hint: "Encode it as UTF-8, each byte beyond letters and digits as %XX.".into(),
+        })
+    }
+}
+
 pub(super) async fn set_node(
     State(admin): State<Arc<Admin>>,
     Extension(peer): Extension<Peer>,
-    Path(node): Path<String>,
+    Name(node): Name,
     request: Body,
 ) -> Answer {
     let NodeChange { state, weight } = body::read(request).await?;
@@ -67,8 +94,11 @@ pub(super) async fn set_node(
             "Send {\"state\":\"drain\"} or {\"weight\":3}.",
         ));
     }
-    if weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
-        return Err(senseless("A weight is 1 to 1000.", "Use drain for a node that shall get nothing."));
+    if matches!(weight, Some(WeightWish::Of(weight)) if !(1..=WEIGHT_MAX).contains(&weight)) {
+        return Err(senseless(
+            "A weight is 1 to 1000, or null for that of the file.",
+            "Use drain for a node that shall get nothing.",
+        ));
     }
     let state = state.map(|word| match word {
         StateWord::Ready => NodeWish::Ready,
@@ -81,7 +111,7 @@ pub(super) async fn set_node(
 pub(super) async fn remove_node(
     State(admin): State<Arc<Admin>>,
     Extension(peer): Extension<Peer>,
-    Path(node): Path<String>,
+    Name(node): Name,
     request: Body,
 ) -> Answer {
     let Nothing {} = body::read(request).await?;
@@ -91,7 +121,7 @@ pub(super) async fn remove_node(
 pub(super) async fn add_node(
     State(admin): State<Arc<Admin>>,
     Extension(peer): Extension<Peer>,
-    Path(backend): Path<String>,
+    Name(backend): Name,
     request: Body,
 ) -> Answer {
     let Nothing {} = body::read(request).await?;
@@ -101,7 +131,7 @@ pub(super) async fn add_node(
 pub(super) async fn scale(
     State(admin): State<Arc<Admin>>,
     Extension(peer): Extension<Peer>,
-    Path(backend): Path<String>,
+    Name(backend): Name,
     request: Body,
 ) -> Answer {
     let ScaleChange { replicas, paused } = body::read(request).await?;
@@ -120,7 +150,7 @@ pub(super) async fn scale(
 pub(super) async fn roll(
     State(admin): State<Arc<Admin>>,
     Extension(peer): Extension<Peer>,
-    Path(backend): Path<String>,
+    Name(backend): Name,
     request: Body,
 ) -> Answer {
     let Nothing {} = body::read(request).await?;
@@ -147,8 +177,12 @@ async fn order(admin: &Admin, Peer(peer): Peer, wish: Wish, done: StatusCode) ->
     admin.events.send(Event { level, text: format!("{said}, by {peer}: {became}"), ..event });
     match outcome {
         Ok(text) => Ok(super::json(done, &json!({ "ok": true, "text": text }))),
-        Err(refused) => Err(refusal(refused)),
+        Err(refused) => Ok(refusal(refused).into_response()),
     }
+    .map(|mut response| {
+        response.extensions_mut().insert(Told);
+        response
+    })
 }
 
 async fn outcome(admin: &Admin, wish: Wish) -> Outcome {
@@ -185,7 +219,10 @@ fn said(wish: &Wish) -> String {
                 NodeWish::Drain => "drain".to_owned(),
                 NodeWish::Down => "down".to_owned(),
             });
-            let weight = weight.map(|weight| format!("weight {weight}"));
+            let weight = weight.map(|weight| match weight {
+                WeightWish::Of(weight) => format!("weight {weight}"),
+                WeightWish::OfTheFile => "its own weight".to_owned(),
+            });
             let change: Vec<_> = state.into_iter().chain(weight).collect();
             format!("set node {}: {}", shown(node), change.join(", "))
         }
@@ -203,7 +240,7 @@ fn said(wish: &Wish) -> String {
     }
 }
 
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(NAME_SHOWN_MAX).flat_map(char::escape_debug).collect()
 }
 
