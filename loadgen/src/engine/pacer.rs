@@ -26,8 +26,6 @@ use super::lane::Lane;
 
 /// The longest that it stays awake for a send.
 const AWAKE_MAX_NS: u64 = 60_000;
-/// The runtime looks at its timers when it sleeps only: so often, though there be no time for sleep.
-const SLEEPLESS_MAX_NS: u64 = 1_000_000;
 /// Share of a new observation in the learnt wake-up delay: one in this many.
 const MEMORY: u64 = 8;
 
@@ -53,12 +51,10 @@ pub async fn pace(lane: Rc<Lane>, context: Rc<Context>) -> io::Result<()> {
 struct Timer {
     spec: OwnedFd,
     /// The same timer in the runtime. It knows no timerfd; of the types that it does know, this one asks
-    /// nothing of the descriptor but readiness.
+    /// nothing of the descriptor but readiness. Nobody reads it, so one that has expired stays ready.
     ready: UnixStream,
     /// Learnt: how late the system wakes this thread.
     delay_ns: u64,
-    /// When it last woke.
-    woke_ns: u64,
 }
 
 impl Timer {
@@ -66,7 +62,9 @@ impl Timer {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let spec = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         let ready = UnixStream::from_std(StdUnixStream::from(spec.try_clone()?))?;
-        Ok(Self { spec, ready, delay_ns: AWAKE_MAX_NS / 2, woke_ns: 0 })
+        let timer = Self { spec, ready, delay_ns: AWAKE_MAX_NS / 2 };
+        timer.arm(1)?;
+        Ok(timer)
     }
 
     /// Always goes through the ring once, however near the moment: the connections need their turn.
@@ -75,22 +73,11 @@ impl Timer {
         let wake_ns = due_ns.saturating_sub(margin_ns);
         let now_ns = context.now_ns();
         if now_ns < wake_ns {
-            self.sleep(wake_ns - now_ns, lane, context).await?;
-            self.learn(self.woke_ns.saturating_sub(wake_ns));
-        } else if now_ns - self.woke_ns.min(now_ns) > SLEEPLESS_MAX_NS {
-            self.sleep(1, lane, context).await?;
-        } else {
-            next_turn().await;
+            self.arm(wake_ns - now_ns)?;
+            self.expired(lane, context).await?;
+            self.learn(context.now_ns().saturating_sub(wake_ns));
         }
-        stay_awake_until(due_ns, context).await;
-        Ok(())
-    }
-
-    async fn sleep(&mut self, sleep_ns: u64, lane: &Lane, context: &Context) -> io::Result<()> {
-        self.arm(sleep_ns)?;
-        self.expired(lane, context).await?;
-        self.woke_ns = context.now_ns();
-        Ok(())
+        self.stay_awake_until(due_ns, lane, context).await
     }
 
     fn arm(&self, sleep_ns: u64) -> io::Result<()> {
@@ -101,16 +88,50 @@ impl Timer {
         Ok(())
     }
 
-    async fn expired(&self, lane: &Lane, context: &Context) -> io::Result<()> {
+    /// Waits for the timer, or for the end of the run. False where there was nothing to wait for.
+    async fn expired(&self, lane: &Lane, context: &Context) -> io::Result<bool> {
         let mut readable = pin!(self.ready.readable(false));
+        let mut waited = false;
         poll_fn(|task| {
             if context.is_stopping() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(true));
             }
             lane.set_pacer(task.waker());
-            readable.as_mut().poll(task)
+            match readable.as_mut().poll(task) {
+                Poll::Ready(ready) => Poll::Ready(ready.map(|()| waited)),
+                Poll::Pending => {
+                    waited = true;
+                    Poll::Pending
+                }
+            }
         })
         .await
+    }
+
+    /// Turns the ring over until a moment. A turn that brought nothing was spun.
+    async fn stay_awake_until(&self, due_ns: u64, lane: &Lane, context: &Context) -> io::Result<()> {
+        let mut from = (context.now_ns(), context.moves());
+        loop {
+            // The timer has expired: the ring says so at once, and brings what else there is. Without a ring there is
+            // nothing to wait for, and it is the other tasks' turn.
+            if !self.expired(lane, context).await? {
+                others().await;
+            }
+            let to = (context.now_ns(), context.moves());
+            let idle = to.1 == from.1;
+            if idle {
+                context.spun(to.0 - from.0);
+            }
+            if to.0 >= due_ns || context.is_stopping() {
+                return Ok(());
+            }
+            from = to;
+            if idle {
+                // The server may share this core.
+                yield_now();
+                from.0 = context.now_ns();
+            }
+        }
     }
 
     fn learn(&mut self, late_ns: u64) {
@@ -119,31 +140,14 @@ impl Timer {
     }
 }
 
-/// Turns the ring over until a moment. A turn that brought nothing was spun.
-async fn stay_awake_until(due_ns: u64, context: &Context) {
-    let mut from = (context.now_ns(), context.moves());
-    while from.0 < due_ns && !context.is_stopping() {
-        next_turn().await;
-        let to = (context.now_ns(), context.moves());
-        if to.1 == from.1 {
-            context.spun(to.0 - from.0);
-            // The server may share this core.
-            yield_now();
-            from = (context.now_ns(), to.1);
-        } else {
-            from = to;
-        }
-    }
-}
-
-/// Lets all other tasks run, and the ring be looked at.
-async fn next_turn() {
-    let mut turned = false;
+/// Lets all other tasks run.
+async fn others() {
+    let mut done = false;
     poll_fn(|task| {
-        if turned {
+        if done {
             return Poll::Ready(());
         }
-        turned = true;
+        done = true;
         task.waker().wake_by_ref();
         Poll::Pending
     })
