@@ -5,6 +5,7 @@
 #   scripts/bench.sh balance [flags]   its strategies, health and limits beside theirs
 #   scripts/bench.sh l4 [flags]        its TCP and UDP beside HAProxy's and nginx's
 #   scripts/bench.sh fleet [flags]     containers started, stopped and killed under load, on a real Docker engine
+#   scripts/bench.sh watched [flags]   what a viewer, scrapes, and 200 viewers cost
 #   scripts/bench.sh loadgen [flags]   loadgen beside wrk, oha and hey
 #   scripts/bench.sh micro [filter]    the steps of a request: times by criterion, instructions by valgrind
 set -euo pipefail
@@ -20,6 +21,7 @@ main() {
         balance) balance "$@" ;;
         l4) l4 "$@" ;;
         fleet) fleet "$@" ;;
+        watched) watched "$@" ;;
         loadgen) exec bash scripts/bench/loadgen.sh "$@" ;;
         micro) micro "$@" ;;
         *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
@@ -40,6 +42,14 @@ balance() {
         release --workspace
     fi
     measure_with bench/scenarios/balance.py "$@"
+}
+
+watched() {
+    without_services need nginx nginx wrk wrk python3 python3
+    if [[ " $* " != *" --help "* && " $* " != *" --plimsoll "* ]]; then
+        release --workspace
+    fi
+    measure_with bench/scenarios/watched.py "$@"
 }
 
 l4() {

@@ -153,10 +153,17 @@ def get(url):
         return response.headers, response.read()
 
 
+# Those that were given out, and may not be bound yet.
+given_ports = set()
+
+
 def free_port():
     """A port of loopback that nobody listens on now. Below the ephemeral range: no client can take it meanwhile."""
     while True:
         port = 20000 + int.from_bytes(os.urandom(2)) % 10000
+        if port in given_ports:
+            continue
+        given_ports.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -10,7 +10,8 @@ const rounded = (number, digits) => (Number.isInteger(number) ? number : number.
 /** A count or a rate: 7, 1,204, 48.2k, 3.10M; below 10 a rate keeps one decimal. */
 export function count(number) {
   if (!known(number)) return NOTHING;
-  if (number >= 1e6) return `${(number / 1e6).toPrecision(3)}M`;
+  // What would be rounded to 1000 of a unit is 1 of the next.
+  if (number >= 999_500) return `${(number / 1e6).toPrecision(3)}M`;
   if (number >= 1e4) return `${(number / 1e3).toPrecision(3)}k`;
   if (number < 10 && !Number.isInteger(number)) return number.toFixed(1);
   return Math.round(number).toLocaleString("en");
@@ -22,8 +23,8 @@ export const exact = (number) => (known(number) ? number.toLocaleString("en") : 
 export function duration(us) {
   if (!known(us)) return NOTHING;
   if (us < 1000) return `${Math.round(us)} µs`;
-  if (us < 1e6) return `${rounded(us / 1e3, us < 1e4 ? 2 : 3)} ms`;
-  return `${rounded(us / 1e6, 3)} s`;
+  if (us < 999_500) return `${rounded(us / 1e3, us < 1e4 ? 2 : 3)} ms`;
+  return us < 1e8 ? `${rounded(us / 1e6, 3)} s` : `${Math.round(us / 1e6)} s`;
 }
 
 export function bytes(number) {
