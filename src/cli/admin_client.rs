@@ -86,6 +86,12 @@ impl Access {
                 "nobody answers at {address}: {error}\n  is a balancer running, with `admin.bind` as `--admin` says?"
             ))
         };
+        if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            let what = format!(
+                "`{address}` is no address with a port: write `--admin 127.0.0.1:9900`, or what `admin.bind` has"
+            );
+            return Err(Failure::Usage(what));
+        }
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(unreachable(&error)),

@@ -12,7 +12,7 @@ use super::admin_client::{Access, clean, finish, segment};
 pub struct Args {
     /// The method
     method: String,
-    /// `http://example.com/api/x`, or `/api/x`
+    /// `http://example.com/api/x`, `example.com/api/x`, or `/api/x`
     url: String,
     /// The listener that it comes in on; the first where it is not given
     #[arg(long, value_name = "NAME")]
@@ -30,7 +30,9 @@ pub struct Args {
 /// Asks the running balancer, which answers with the logic that routes its traffic. Exit codes: 0 where a node, a redirect
 /// or a fixed answer would serve it, 1 where it would be refused or nobody answers.
 pub fn run(args: &Args) -> ExitCode {
-    let mut path = format!("/api/v1/why?method={}&url={}", segment(&args.method), segment(&args.url));
+    let whole = args.url.contains("://") || args.url.starts_with('/') || args.url == "*";
+    let url = if whole { args.url.clone() } else { format!("http://{}", args.url) };
+    let mut path = format!("/api/v1/why?method={}&url={}", segment(&args.method), segment(&url));
     if let Some(listener) = &args.listener {
         let _ = write!(path, "&listener={}", segment(listener));
     }

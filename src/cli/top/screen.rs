@@ -45,6 +45,7 @@ impl Line {
 /// The screen, at most `height` lines of `width` columns.
 pub(super) fn draw(board: &Board, width: usize, height: usize) -> Vec<Line> {
     let mut lines = head(board);
+    lines.extend(troubles(board));
     lines.extend(charts(board));
     lines.push(Line::default());
     let mut foot = vec![Line::default()];
@@ -83,6 +84,15 @@ fn head(board: &Board) -> Vec<Line> {
     let errors = totals["classes"]["5xx"].as_u64().unwrap_or(0);
     let colour = if errors > 0 { Color::Red } else { Color::DarkGrey };
     vec![first.and(Color::Yellow, paused), Line::plain(second).and(colour, format!("{errors} errors"))]
+}
+
+/// A line for each backend whose fleet is not as it should be.
+fn troubles(board: &Board) -> Vec<Line> {
+    let line = |backend: &Value| {
+        let (name, trouble) = (backend["name"].as_str()?, backend["trouble"].as_str()?);
+        Some(Line::default().and(Color::Red, format!("{}: {}", clean(name), clean(trouble))))
+    };
+    board.newest()["backends"].as_array().into_iter().flatten().filter_map(line).collect()
 }
 
 fn charts(board: &Board) -> Vec<Line> {
@@ -200,6 +210,7 @@ mod tests {
             "type": "snapshot", "process": { "version": "1", "driver": "io_uring" }, "phase": "running",
             "totals": { "rps": 20.0, "p99_us": 1500, "classes": { "5xx": 3 } },
             "nodes": (0..nodes).map(node).collect::<Vec<_>>(),
+            "backends": [{ "name": "api", "trouble": "no engine\u{7}" }, { "name": "web", "trouble": null }],
             "events": [{ "kind": "node", "level": "warning", "text": "<img onerror=x>\u{7}" }],
         }));
         board
@@ -212,6 +223,7 @@ mod tests {
         for part in [
             "20 rps",
             "3 errors",
+            "api: no engine",
             "api/10.0.0.0:80",
             "▲ down",
             "● serving",
