@@ -112,7 +112,7 @@ pub struct Unit {
     pub fingerprint: Arc<str>,
     /// Where it listens, or will.
     pub address: Option<SocketAddr>,
-    /// Its own address, where the one above is a proxy's.
+    /// Its own address, beside one that may be a proxy's.
     pub door: Option<Door>,
     /// Does it run?
     pub running: bool,

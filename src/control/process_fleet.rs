@@ -19,7 +19,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 
 use self::family::{Family, LastWill};
-use super::fleet::{Call, Change, EngineError, EngineFault, Fleet, StartOrder, Stats, Steps, Unit, UnitId};
+use super::fleet::{
+    Call, Change, Door, EngineError, EngineFault, Fleet, StartOrder, Stats, Steps, Unit, UnitId,
+};
 use crate::config::settings::{FleetSettings, ProcessSettings};
 use crate::logic::limits::{CHANGES_WAITING_MAX, NODE_LOG_LINE_BYTES_MAX, NODE_LOG_LINES_MAX};
 use crate::logic::scale::lifecycle::Happening;
@@ -156,7 +158,7 @@ impl ProcessFleet {
             backend: Arc::clone(&order.backend),
             fingerprint: Arc::clone(&order.fingerprint),
             address: Some(address),
-            door: None,
+            door: Some(Door { address, gateway: address.ip() }),
             running: true,
             ours: true,
             weight: 1,

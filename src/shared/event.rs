@@ -63,6 +63,9 @@ impl Level {
     }
 }
 
+/// The input of an event that says how many requests were cut: it is counted.
+pub const CUT: &str = "cut";
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

@@ -133,7 +133,10 @@ impl Monitor {
 
     /// What the metrics tell of it.
     pub(super) fn numbers(&self) -> MonitorNumbers {
-        let scale_events = self.state().events.scale_events();
+        let (scale_events, cut) = {
+            let state = self.state();
+            (state.events.scale_events(), state.events.cut())
+        };
         let admin = &self.0.admin;
         MonitorNumbers {
             viewers: self.viewers(),
@@ -141,6 +144,7 @@ impl Monitor {
             events_dropped: admin.events.dropped(),
             lines_dropped: admin.tap.dropped(),
             scale_events,
+            cut,
         }
     }
 

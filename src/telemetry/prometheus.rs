@@ -42,6 +42,8 @@ pub struct MonitorNumbers {
     pub lines_dropped: u64,
     /// Decisions of the autoscaler: backend, direction, reason, how many.
     pub scale_events: Vec<(Arc<str>, &'static str, &'static str, u64)>,
+    /// Backend, and how many requests were in flight on nodes that ended.
+    pub cut: Vec<(Arc<str>, u64)>,
 }
 
 /// The whole page.
@@ -55,6 +57,7 @@ pub fn render(source: Source<'_>, dialect: Dialect) -> String {
     listeners(&mut page, source);
     totals(&mut page, source.ledger);
     monitor(&mut page, source.monitor);
+    cuts(&mut page, source);
     dropped(&mut page, source);
     page.finish()
 }
@@ -140,6 +143,16 @@ fn monitor(page: &mut Exposition, monitor: &MonitorNumbers) {
     let mut family = page.family("plimsoll_scale_events", Kind::Counter, help);
     for (backend, direction, reason, count) in &monitor.scale_events {
         family.sample(&[("backend", backend), ("direction", direction), ("reason", reason)], count);
+    }
+}
+
+/// Of every backend with a fleet, so that a count begins at 0.
+fn cuts(page: &mut Exposition, Source { snapshot, monitor, .. }: Source<'_>) {
+    let help = "Requests that were in flight on a node of a fleet when it ended.";
+    let mut family = page.family("plimsoll_fleet_cut_requests", Kind::Counter, help);
+    for backend in snapshot.backends.iter().filter(|backend| backend.scaling.is_some()) {
+        let known = monitor.cut.iter().find(|(name, _)| *name == backend.name);
+        family.sample(&[("backend", &backend.name)], known.map_or(0, |(_, count)| *count));
     }
 }
 

@@ -83,12 +83,15 @@ site_cases! { on;
     fn a_limit_that_is_found_out_keeps_a_node_from_being_buried(driver) {
         // Two requests at a time, whoever else waits inside it.
         let slots = Arc::new([Mutex::new(()), Mutex::new(())]);
-        let (now, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
-        let seen = most.clone();
+        let now = AtomicUsize::new(0);
+        // How many each request found there, itself too; all of them added up.
+        let found = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let seen = found.clone();
         let origin = Origin::start(Arc::new(move |c| {
             while c.request().is_some() {
                 let at = now.fetch_add(1, SeqCst);
-                seen.fetch_max(at + 1, SeqCst);
+                seen[0].fetch_add(1, SeqCst);
+                seen[1].fetch_add(at + 1, SeqCst);
                 let slot = slots[at % 2].lock().unwrap();
                 std::thread::sleep(Duration::from_millis(5));
                 drop(slot);
@@ -104,11 +107,13 @@ site_cases! { on;
         crate::traffic::assert_all_ok(&quiet.stop());
         let flood = Traffic::start(rig.balancer.address(), 40);
         flood.wait_for_more(600);
-        most.store(0, SeqCst);
+        let before = [0, 1].map(|which| found[which].load(SeqCst));
         flood.wait_for_more(600);
-        let buried = most.load(SeqCst);
+        let after = [0, 1].map(|which| found[which].load(SeqCst));
         crate::traffic::assert_all_ok(&flood.stop());
-        assert!((2..=20).contains(&buried), "{buried} at once");
+        // On average: the limit moves up when the machine stood still for a moment, and down again.
+        let buried = (after[1] - before[1]) as f64 / (after[0] - before[0]) as f64;
+        assert!((1.5..=16.0).contains(&buried), "{buried:.1} at once");
         rig.wait_until_quiet();
     }
     fn the_node_is_as_fast_as_before_once_it_is_over(driver) {

@@ -18,7 +18,7 @@ use crate::logic::scale::lifecycle::{Act, Happening, Leaving, Lifecycle, Phase, 
 use crate::logic::scale::processor::Processor;
 use crate::logic::scale::starts::Starts;
 use crate::logic::scale::window::History;
-use crate::shared::event::{Event, Kind, Level};
+use crate::shared::event::{CUT, Event, Kind, Level};
 
 /// How long a unit that is no more is remembered: longer than an engine may take to give its list.
 const BURIED: Duration = Duration::from_secs(60);
@@ -489,7 +489,8 @@ impl Group {
                 Act::Booted(took) => self.starts.succeeded(took),
                 Act::StartFailed => self.starts.failed(now),
                 Act::Cut(count) => {
-                    self.tell(mate, Level::Error, &format!("{count} requests were cut"), wiring);
+                    let event = self.said_of(mate, Level::Error, &format!("{count} requests were cut"));
+                    wiring.events.send(event.input(CUT, f64::from(count)));
                 }
                 Act::Tell(tone, text) => {
                     self.tell(mate, level(tone), &text, wiring);
@@ -510,9 +511,13 @@ impl Group {
     }
 
     pub(super) fn tell(&self, mate: &Mate, level: Level, text: &str, wiring: &Wiring) {
+        wiring.events.send(self.said_of(mate, level, text));
+    }
+
+    fn said_of(&self, mate: &Mate, level: Level, text: &str) -> Event {
         let id = mate.id(&self.name);
         let event = Event::now(Kind::Fleet, level, format!("node {id}: {text}"));
-        wiring.events.send(event.backend(&self.name).node(&id));
+        event.backend(&self.name).node(&id)
     }
 
     fn tell_log(&mut self, ticket: u64, lines: &[String], wiring: &Wiring) {

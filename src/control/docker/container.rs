@@ -136,10 +136,10 @@ pub(super) fn address(
     })
 }
 
-/// The container's own address, where its published one is reached by a proxy of the engine.
+/// The container's own address: its published one may be a proxy's.
 pub(super) fn door(settings: &DockerSettings, seen: &ContainerInspectResponse, port: u16) -> Option<Door> {
     let networks = seen.network_settings.as_ref()?.networks.as_ref()?;
-    let endpoint = networks.get(&settings.network).filter(|_| settings.reach == Reach::Loopback)?;
+    let endpoint = networks.get(&settings.network)?;
     let ip: IpAddr = endpoint.ip_address.as_ref()?.parse().ok()?;
     Some(Door { address: SocketAddr::new(ip, port), gateway: endpoint.gateway.as_ref()?.parse().ok()? })
 }

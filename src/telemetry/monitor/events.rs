@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::logic::limits::EVENTS_KEPT_MAX;
-use crate::shared::event::{Event, Kind};
+use crate::shared::event::{CUT, Event, Kind};
 
 /// What `scale_events_total` tells apart: backend, direction (`up`, `down` or `hold`), and the rule that fired.
 type ScaleKey = (Arc<str>, &'static str, &'static str);
@@ -17,6 +17,8 @@ pub(super) struct EventRing {
     kept: VecDeque<Kept>,
     last_id: u64,
     scale: BTreeMap<ScaleKey, u64>,
+    /// Requests that were in flight on nodes that ended, by backend.
+    cut: BTreeMap<Arc<str>, u64>,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,7 @@ impl EventRing {
     pub(super) fn push(&mut self, event: &Event) -> String {
         self.last_id += 1;
         self.count_scale(event);
+        self.count_cut(event);
         let fields = fields(event, self.last_id).to_string();
         if self.kept.len() >= EVENTS_KEPT_MAX {
             self.kept.pop_front();
@@ -55,18 +58,34 @@ impl EventRing {
         self.scale.iter().map(count).collect()
     }
 
-    /// A decision of the autoscaler says what was and what shall be: `from` and `to`.
+    /// Backend, and how many requests were in flight on nodes that ended.
+    pub(super) fn cut(&self) -> Vec<(Arc<str>, u64)> {
+        self.cut.iter().map(|(backend, count)| (Arc::clone(backend), *count)).collect()
+    }
+
+    /// A decision of the autoscaler says what was and what shall be, `from` and `to`; or by which rule it changes nothing.
     fn count_scale(&mut self, event: &Event) {
-        let input = |name| event.inputs.iter().find(|(known, _)| *known == name).map(|&(_, value)| value);
         let (Kind::Scale, Some(backend)) = (event.kind, &event.backend) else { return };
-        let direction = match (input("from"), input("to")) {
+        let direction = match (input(event, "from"), input(event, "to")) {
             (Some(from), Some(to)) if to > from => "up",
             (Some(from), Some(to)) if to < from => "down",
+            (None, None) if event.rule.is_none() => return,
             _ => "hold",
         };
         let reason = event.rule.unwrap_or("none");
         *self.scale.entry((Arc::clone(backend), direction, reason)).or_default() += 1;
     }
+
+    fn count_cut(&mut self, event: &Event) {
+        if let (Some(backend), Some(count)) = (&event.backend, input(event, CUT)) {
+            // A number of requests, and so whole.
+            *self.cut.entry(Arc::clone(backend)).or_default() += count as u64;
+        }
+    }
+}
+
+fn input(event: &Event, name: &str) -> Option<f64> {
+    event.inputs.iter().find(|(known, _)| *known == name).map(|&(_, value)| value)
 }
 
 fn fields(event: &Event, id: u64) -> Value {
@@ -128,5 +147,18 @@ mod tests {
         let counts: Vec<_> =
             ring.scale_events().into_iter().map(|(_, direction, _, count)| (direction, count)).collect();
         assert_eq!(counts, [("down", 1), ("hold", 1), ("up", 2)]);
+        // What is no decision is none.
+        ring.push(&Event::now(Kind::Scale, Level::Info, "all nodes were replaced").backend(&"api".into()));
+        assert_eq!(ring.scale_events().len(), 3);
+    }
+
+    #[test]
+    fn requests_that_were_cut_are_counted_by_backend() {
+        let mut ring = EventRing::default();
+        for count in [3.0, 4.0] {
+            let event = Event::now(Kind::Fleet, Level::Error, "so many requests were cut");
+            ring.push(&event.backend(&"api".into()).input(CUT, count));
+        }
+        assert_eq!(ring.cut(), [("api".into(), 7)]);
     }
 }
