@@ -3,9 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::logic::http1::exchange::{Failure, Next, after_failure};
+use plimsoll::logic::http1::exchange::Failure;
 use plimsoll::logic::http1::framing::Framing;
 use plimsoll::logic::http1::request::{RequestFacts, Version};
+use plimsoll::logic::retry::{Next, RetryPolicy, Tries, after_failure};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&flags, failures)) = bytes.split_first() else { return };
@@ -22,25 +23,33 @@ fuzz_target!(|bytes: &[u8]| {
         wants_json: false,
     };
     let whole = flags & 2 == 0;
-    let mut sent = 0;
-    let mut repeats = 0;
-    for failure in failures {
-        let failure = match failure % 4 {
+    let repeatable = whole && facts.idempotent;
+    let written = if flags & 16 == 0 { RetryPolicy::OFF } else { RetryPolicy::default() };
+    let policy = RetryPolicy { attempts: 1 + u32::from(flags >> 2 & 3), ..written };
+    let mut tries = Tries::default();
+    for &byte in failures {
+        let failure = match byte % 6 {
             0 => Failure::Connect,
             1 => Failure::ConnectTimeout,
-            kind => Failure::Broke { reused: kind == 2 },
+            2 => Failure::Broke { reused: true },
+            3 => Failure::Broke { reused: false },
+            4 => Failure::ResponseTimeout,
+            _ => Failure::Status(500 + u16::from(byte / 6 % 10)),
         };
-        if matches!(failure, Failure::Broke { .. }) {
-            sent += 1;
-        }
-        match after_failure(failure, &facts, whole, repeats) {
-            Next::Elsewhere => assert!(matches!(failure, Failure::Connect | Failure::ConnectTimeout)),
-            Next::Again => {
-                assert!(facts.idempotent && whole, "a request that may not be repeated was");
-                repeats += 1;
+        let was_sent = !matches!(failure, Failure::Connect | Failure::ConnectTimeout);
+        tries.sent += u32::from(was_sent);
+        match after_failure(&policy, failure, &facts, whole, tries) {
+            Next::Elsewhere if was_sent => {
+                assert!(repeatable, "a request that may not be repeated was");
+                assert!(tries.sent < policy.attempts, "a storm of repeats");
             }
-            Next::GiveUp => return assert!(sent <= 2),
+            Next::Elsewhere => tries.refused += 1,
+            Next::Again => {
+                assert!(repeatable && failure == Failure::Broke { reused: true });
+                assert_eq!(tries.stale, 0, "a storm of repeats");
+                tries = Tries { stale: 1, sent: tries.sent - 1, ..tries };
+            }
+            Next::GiveUp => return,
         }
-        assert!(repeats <= 1 && sent <= 2, "a storm of repeats");
     }
 });
