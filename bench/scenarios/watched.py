@@ -107,26 +107,36 @@ def cpu_share(proxy, seconds):
     return (proxy.tree.cpu_ns() - before) / (time.monotonic_ns() - began)
 
 
-class Watchers:
-    """So many viewers, each of which takes in what comes."""
+class Background:
+    """Goes on beside the load, in `run`, until it is left."""
 
-    def __init__(self, admin, count):
-        self.admin, self.count, self.bytes = admin, count, 0
+    def __init__(self):
         self.over = threading.Event()
 
     def __enter__(self):
-        self.sockets = [viewer(self.admin) for _ in range(self.count)]
-        self.reader = threading.Thread(target=self.read_all)
-        self.reader.start()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
         return self
 
     def __exit__(self, *_):
         self.over.set()
-        self.reader.join()
+        self.thread.join()
+
+
+class Watchers(Background):
+    """So many viewers, each of which takes in what comes."""
+
+    def __init__(self, admin, count):
+        super().__init__()
+        self.bytes = 0
+        self.sockets = [viewer(admin) for _ in range(count)]
+
+    def __exit__(self, *_):
+        super().__exit__()
         for one in self.sockets:
             one.close()
 
-    def read_all(self):
+    def run(self):
         with selectors.DefaultSelector() as selector:
             for one in self.sockets:
                 selector.register(one, selectors.EVENT_READ)
@@ -148,23 +158,14 @@ def viewer(admin):
     return one
 
 
-class Scraper:
+class Scraper(Background):
     """Reads the metrics each second."""
 
     def __init__(self, admin):
+        super().__init__()
         self.url, self.scrapes = f"http://127.0.0.1:{admin}/metrics", 0
-        self.over = threading.Event()
 
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.scrape)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
-
-    def scrape(self):
+    def run(self):
         while True:
             with urllib.request.urlopen(self.url, timeout=5) as answer:
                 assert b"plimsoll_requests_total" in answer.read()

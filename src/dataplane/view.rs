@@ -26,6 +26,9 @@ use crate::shared::node::{Node, NodeState};
 use crate::shared::queue::Queue;
 use crate::shared::snapshot::{Backend, Entry, Snapshot};
 
+/// The place of a node that a backend did not have when the request came.
+pub(crate) const ELSEWHERE: u16 = u16::MAX;
+
 /// One snapshot as one worker sees it. A request keeps the one that it began with.
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
@@ -292,10 +295,7 @@ impl LocalBackend {
     /// for a node that is not going to be started.
     pub(crate) fn settle(&self, mut draw: impl FnMut() -> u64) {
         let Some(queue) = &self.queue else { return };
-        if self.shared.scaling.is_some_and(|scaling| scaling.asleep && scaling.hopeless) {
-            return queue.let_go();
-        }
-        if self.has_retired() {
+        if self.nobody_comes() {
             return queue.let_go();
         }
         while queue.shared.has_open() {
@@ -307,20 +307,29 @@ impl LocalBackend {
         }
     }
 
-    /// Has an operator taken all its nodes out, and nothing starts another?
-    fn has_retired(&self) -> bool {
+    /// Is there no node, and none to come: has it no fleet and an operator taken all out, or will its fleet start none?
+    fn nobody_comes(&self) -> bool {
         let out = |entry: &Entry| matches!(entry.state, NodeState::Draining | NodeState::Down);
-        self.shared.scaling.is_none() && self.shared.nodes.iter().all(out)
+        match self.shared.scaling {
+            Some(scaling) => scaling.asleep && scaling.hopeless,
+            None => self.shared.nodes.iter().all(out),
+        }
     }
 
     fn untried<'a>(&'a self, tried: &'a [u16]) -> Untried<'a> {
         Untried { backend: self, tried, room: None, awake: false }
     }
 
-    /// This worker's knowledge of a node, and its place in this backend.
-    pub(crate) fn find(&self, node: &Arc<Node>) -> Option<(u16, &Rc<LocalNode>)> {
-        let at = self.nodes.iter().position(|local| Arc::ptr_eq(&local.node, node))?;
-        Some((u16::try_from(at).ok()?, &self.nodes[at]))
+    /// The place in this backend of a node that was waited for, and this worker's knowledge of it: `newest` may have a node
+    /// that this backend does not, which is [`ELSEWHERE`].
+    pub(crate) fn find(&self, node: Arc<Node>, newest: &View) -> (u16, Rc<LocalNode>) {
+        let is_it = |local: &&Rc<LocalNode>| Arc::ptr_eq(&local.node, &node);
+        let known = self.nodes.iter().zip(0..).find(|(local, _)| is_it(local));
+        if let Some((local, at)) = known {
+            return (at, Rc::clone(local));
+        }
+        let local = newest.nodes().find(is_it).cloned();
+        (ELSEWHERE, local.unwrap_or_else(|| Rc::new(LocalNode::new(node))))
     }
 
     /// A place on a node that has room. A node that took no connection of late is left out, unless all do: better to wait

@@ -71,7 +71,7 @@ impl Context {
         while Instant::now() < self.epoch.get() {
             std::hint::spin_loop();
         }
-        self.spun_ns.set(from.elapsed().as_nanos() as u64);
+        self.spun(from.elapsed().as_nanos() as u64);
     }
 
     /// Nanoseconds since the start of the run.

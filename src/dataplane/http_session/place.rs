@@ -10,8 +10,8 @@ use super::prepare::Job;
 use super::retry::Course;
 use crate::dataplane::queue::LocalQueue;
 use crate::dataplane::timers::to_ms;
-use crate::dataplane::upstream::{InFlight, LocalNode};
-use crate::dataplane::view::{LocalBackend, Taken};
+use crate::dataplane::upstream::InFlight;
+use crate::dataplane::view::{ELSEWHERE, LocalBackend, Taken};
 use crate::logic::fault::Fault;
 use crate::logic::limits::TIMER_TICK;
 
@@ -20,9 +20,6 @@ pub(super) enum NoPlace {
     ClientGone,
     Fault(Fault),
 }
-
-/// Of a node that the backend did not have when the request came.
-const ELSEWHERE: u16 = u16::MAX;
 
 impl Session {
     /// A place on a node that the request was not sent to yet, and that node's place in the backend.
@@ -87,12 +84,7 @@ impl Session {
         exchange.queue_us += exchange.asked_us.saturating_sub(entered_us);
         match waited {
             Ok(node) => {
-                let newest = self.worker().view();
-                let known = backend.find(&node).map(|(at, local)| (at, Rc::clone(local)));
-                let (at, local) = known.unwrap_or_else(|| {
-                    let local = newest.nodes().find(|local| Arc::ptr_eq(&local.node, &node));
-                    (ELSEWHERE, local.map_or_else(|| Rc::new(LocalNode::new(node)), Rc::clone))
-                });
+                let (at, local) = backend.find(node, &self.worker().view());
                 if course.tried().contains(&at) {
                     let alone = queue.shared.waiting() == 0;
                     queue.hand_on(Arc::clone(&local.node));

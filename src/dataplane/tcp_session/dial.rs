@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,9 +17,6 @@ use crate::logic::access::End;
 use crate::logic::fault::Fault;
 use crate::logic::proxy_protocol::{self, Version};
 use crate::logic::route::BackendIndex;
-
-/// Of a node that the backend did not have when the client came.
-const ELSEWHERE: u16 = u16::MAX;
 
 impl Session {
     /// A connection to a node of this backend; or how it ended without one.
@@ -142,12 +138,7 @@ impl Session {
         drop(waiting);
         self.account.queue_us += self.account.elapsed_us().saturating_sub(entered_us);
         let node = waited?;
-        let known = backend.find(&node).map(|(at, local)| (at, Rc::clone(local)));
-        let (at, local) = known.unwrap_or_else(|| {
-            let newest = self.worker().view();
-            let local = newest.nodes().find(|local| Arc::ptr_eq(&local.node, &node));
-            (ELSEWHERE, local.map_or_else(|| Rc::new(LocalNode::new(node)), Rc::clone))
-        });
+        let (at, local) = backend.find(node, &self.worker().view());
         Ok(InFlight::on_place(&local, queue, &self.timer, backend.panics()).map(|begun| (at, begun)))
     }
 
