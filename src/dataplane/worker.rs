@@ -424,6 +424,8 @@ impl Worker {
     }
 
     fn report(&self, ticket: u64) {
+        // Lines go first: who sees the numbers may ask for the lines behind them at once.
+        self.flush_log();
         let view = self.view();
         self.stats.report(ticket, &view.counted(), &self.queues);
         view.forget_departed();

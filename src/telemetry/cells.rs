@@ -128,6 +128,14 @@ mod tests {
         assert_eq!(cells.heat(), [(0, 2), (2, 1), (3, 1), (41, 1)]);
     }
 
+    #[test]
+    fn no_cell_lies_on_both_sides_of_a_bound_of_the_heat_map() {
+        let durations = new_durations();
+        for bound_us in crate::logic::latency_scale::BOUNDS_US {
+            assert_eq!(durations.highest_equivalent(bound_us), bound_us);
+        }
+    }
+
     proptest! {
         #[test]
         fn quantiles_are_those_of_the_histogram(values in proptest::collection::vec(1..100_000_000_u64, 1..300)) {

@@ -163,6 +163,8 @@ impl Monitor {
         let admin = &self.0.admin;
         // All that happened until now is in this second, so that no second has too much and the next too little.
         admin.collector.flush().await;
+        // And so are its lines: a cell of the heat map can be opened as soon as it is there.
+        self.take_lines();
         let mut state = self.state();
         let changed = tick::close(self, &mut state);
         state.snapshot = None;

@@ -22,7 +22,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Two clients, some hundred requests a second; one in ten of them fails with 500, one in ten takes 30 ms.
+    /// Two clients, some hundred requests a second; one in ten of them fails with 500, one in ten takes 30 ms. Lines are
+    /// made from the first request on, and not from the first viewer on.
     pub(crate) fn start() -> Self {
         Self::with("")
     }
@@ -33,7 +34,7 @@ impl Scene {
         let [one, two, three] = [0, 1, 2].map(|at| origins[at].address());
         let balancer = Balancer::start(&format!(
             "workers: 2
-access_log: off
+access_log: {{ path: /dev/null }}
 listeners: {{ web: {{ bind: '127.0.0.1:0' }} }}
 admin: {{ bind: '127.0.0.1:0'{admin} }}
 routes:

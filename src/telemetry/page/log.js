@@ -145,7 +145,7 @@ export class Log {
     at("past").hidden = this.past === null;
     if (this.past) say(at("past").firstElementChild, this.past.more ? `${this.past.words}, the first ${PAST_MAX}` : this.past.words);
     at("no_lines").hidden = shown.length > 0;
-    say(at("no_lines"), this.past ? (this.past.answered ? "No line of these is remembered." : "Asking for the lines…")
+    say(at("no_lines"), this.past ? (this.past.answered ? "No line of these is remembered: the newest 8192 are, and with access_log off only those of requests that ended while a page was open." : "Asking for the lines…")
       : this.filter ? "No line has matched yet." : "No line yet.");
   }
 
