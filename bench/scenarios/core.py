@@ -47,7 +47,7 @@ def flags():
     parser.add_argument("--seconds", type=int, default=5, help="length of one load (5)")
     parser.add_argument("--connections", type=int, default=8000, help="of the idle and half scenarios (8000)")
     parser.add_argument("--peers-only", action="store_true", help="without plimsoll")
-    parser.add_argument("--proxies", default="plimsoll,nginx,haproxy", help="which programs are measured")
+    parser.add_argument("--proxies", default="plimsoll,nginx,haproxy,bare", help="which programs are measured")
     parser.add_argument("--plimsoll", default=ROOT / "target/release/plimsoll", type=Path, help="the binary")
     parser.add_argument("--proxy-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
@@ -62,7 +62,7 @@ def flags():
     if options.peers_only:
         options.proxies.remove("plimsoll")
     if options.save is None:
-        options.save = set(options.only) == set(names) and set(options.proxies) == {"plimsoll", *PEERS}
+        options.save = set(options.only) == set(names) and set(options.proxies) >= {"plimsoll", *PEERS}
     unknown = set(options.only) - set(names)
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}")
@@ -94,7 +94,7 @@ def run_loads(rig, options, results):
     proxies = {}
     try:
         for scenario in chosen:
-            for name in options.proxies:
+            for name in taking_part(scenario, options.proxies):
                 tuning = scenario.tuning.get(name)
                 key = (name, scenario.name if tuning else "")
                 if key not in proxies:
@@ -103,7 +103,7 @@ def run_loads(rig, options, results):
         for number in range(options.rounds):
             turn = number % len(options.proxies)
             for scenario in chosen:
-                for name in options.proxies[turn:] + options.proxies[:turn]:
+                for name in taking_part(scenario, options.proxies[turn:] + options.proxies[:turn]):
                     proxy = proxies[(name, scenario.name if scenario.tuning.get(name) else "")]
                     sample = {"round": number, "proxy": name, **scenario.run(rig, proxy, options.seconds)}
                     results.setdefault(scenario.name, []).append(sample)
@@ -115,6 +115,10 @@ def run_loads(rig, options, results):
             proxy.__exit__()
 
 
+def taking_part(scenario, names):
+    return [name for name in names if name not in scenario.without]
+
+
 def run_memory(rig, options, results):
     """A fresh process for every measurement: memory has a history. Gives their banners."""
     os.sched_setaffinity(0, {options.client_core})
@@ -122,7 +126,8 @@ def run_memory(rig, options, results):
     for scenario in memory.SCENARIOS:
         if scenario.name not in options.only:
             continue
-        for name in options.proxies:
+        # A relay that keeps nothing has no memory to measure.
+        for name in [name for name in options.proxies if name != rigs.BARE]:
             with start(rig, options, name) as proxy:
                 sample = {"round": 0, "proxy": name, **scenario.run(rig, proxy, options.connections)}
                 results.setdefault(scenario.name, []).append(sample)
@@ -134,7 +139,7 @@ def run_memory(rig, options, results):
 
 
 def start(rig, options, name, label="", tuning=None):
-    commands = {"nginx": rigs.nginx, "haproxy": rigs.haproxy, "plimsoll": rigs.plimsoll(options.plimsoll)}
+    commands = {rigs.BARE: rigs.bare, "nginx": rigs.nginx, "haproxy": rigs.haproxy, "plimsoll": rigs.plimsoll(options.plimsoll)}
     return rigs.Proxy(rig, name, commands[name], label, {**(tuning or {}), **given(options)})
 
 
@@ -209,4 +214,5 @@ def keep(rig, facts, results, text):
     return folder.relative_to(ROOT)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

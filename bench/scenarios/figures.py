@@ -9,6 +9,8 @@ MIB = 1024 * 1024
 class Ratio:
     """plimsoll over the best of `peers` in the same round; the median over the rounds."""
 
+    subject = "plimsoll"
+
     def __init__(self, scenario, key, title, at_most=None, at_least=None, peers=PEERS):
         self.scenario, self.key, self.title, self.peers = scenario, key, title, peers
         self.at_most, self.at_least = at_most, at_least
@@ -19,8 +21,8 @@ class Ratio:
         for round_number in sorted({sample["round"] for sample in samples}):
             values = {s["proxy"]: s[self.key] for s in samples if s["round"] == round_number}
             peers = [values[peer] for peer in self.peers if peer in values]
-            if "plimsoll" in values and peers:
-                ratios.append(values["plimsoll"] / better(peers))
+            if self.subject in values and peers:
+                ratios.append(values[self.subject] / better(peers))
         return median(ratios) if ratios else None
 
     def target(self):
@@ -31,6 +33,18 @@ class Ratio:
 
     def show(self, value):
         return f"{value:.2f}"
+
+
+class Floor(Ratio):
+    """The bare relay over the best of the peers: what the kernel alone takes. Nothing is asked of it."""
+
+    def __init__(self, scenario, key, title, peers=PEERS):
+        super().__init__(scenario, key, title, peers=peers, at_most=float("inf"))
+
+    subject = "bare"
+
+    def target(self):
+        return "the floor"
 
 
 class Own:
@@ -76,11 +90,13 @@ class Whole:
 
 FIGURES = [
     Ratio("small", "cpu_us_per_request", "128 B: CPU a request / better peer", at_most=0.75),
+    Floor("small", "cpu_us_per_request", "128 B: CPU of a bare relay / better peer"),
     Ratio("small", "requests_per_second", "128 B: throughput / better peer", at_least=1.25),
     Ratio("16k", "cpu_ns_per_byte", "16 KiB: CPU a byte / better peer", at_most=1.0),
     Ratio("1m", "cpu_ns_per_byte", "1 MiB: CPU a byte / better peer", at_most=1.0),
     Ratio("close", "requests_per_second", "a connection a request: throughput / better peer", at_least=1.0),
     Ratio("close", "cpu_us_per_request", "a connection a request: CPU / better peer", at_most=1.0),
+    Floor("close", "cpu_us_per_request", "a connection a request: CPU of a bare relay / better peer"),
     Own("idle", "bytes_per_connection", "an idle connection", 600, "B"),
     Whole("idle", "answered_after_idle", "idle connections that answer again"),
     Own("idle", "after_to_before", "memory after the idle ones close / before", 1.1, "x"),

@@ -5,21 +5,22 @@ import os
 import subprocess
 
 from process_tree import ProcessTree, machine_busy_ns
-from rig import HERE, KIB, MIB
+from rig import BARE, HERE, KIB, MIB
 
 CONNECTIONS = 64
 
 
 class LoadScenario:
-    """wrk against one path of each proxy. `tuning` holds what makes a peer its best at this size, by peer."""
+    """wrk against one path of each proxy but those of `without`. `tuning` holds what makes a peer its best at this size, by peer."""
 
-    def __init__(self, name, path, body_bytes, connections=CONNECTIONS, close=False, tuning=None):
+    def __init__(self, name, path, body_bytes, connections=CONNECTIONS, close=False, tuning=None, without=()):
         self.name = name
         self.path = path
         self.body_bytes = body_bytes
         self.connections = connections
         self.close = close
         self.tuning = tuning or {}
+        self.without = without
 
     def run(self, rig, proxy, seconds):
         # Pools, caches and the peers' own tables fill before anything is counted.
@@ -87,7 +88,7 @@ SPLICED = {
 
 SCENARIOS = [
     LoadScenario("small", "/api/small", 128),
-    LoadScenario("16k", "/api/16k", 16 * KIB, tuning=WHOLE_16K),
-    LoadScenario("1m", "/api/1m", MIB, connections=16, tuning=SPLICED),
+    LoadScenario("16k", "/api/16k", 16 * KIB, tuning=WHOLE_16K, without=(BARE,)),
+    LoadScenario("1m", "/api/1m", MIB, connections=16, tuning=SPLICED, without=(BARE,)),
     LoadScenario("close", "/api/small", 128, close=True),
 ]

@@ -17,6 +17,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 KIB = 1024
 MIB = 1024 * KIB
+# What forwards bytes and does nothing else: see bare_relay.c.
+BARE = "bare"
 BULK_BYTES = 2048 * MIB
 FILES = {"api/16k": 16 * KIB, "api/1m": MIB, "bulk/2g": BULK_BYTES}
 
@@ -116,7 +118,9 @@ class Proxy:
                 time.sleep(0.02)
 
     def check_duties(self):
-        """The proxy does what it is measured for, or the comparison means nothing."""
+        """The proxy does what it is measured for, or the comparison means nothing. The bare relay has no duties."""
+        if self.name == BARE:
+            return
         _, seen = get(self.url("/api/seen"))
         forwarded_for, edited, connection = seen.decode().split("|")
         assert forwarded_for == "127.0.0.1", f"{self.name}: X-Forwarded-For arrives as {forwarded_for!r}"
@@ -139,6 +143,18 @@ def nginx(rig, values):
 
 def haproxy(rig, values):
     return ["haproxy", "-db", "-f", rig.configure("haproxy.cfg", **values)]
+
+
+def bare(rig, values):
+    return [bare_relay(rig.dir), values["port"], rig.values["lean"]]
+
+
+def bare_relay(folder):
+    """The floor under all of them, built where it is not yet."""
+    program = folder / "bare_relay"
+    if not program.exists():
+        subprocess.run(["cc", "-O2", "-o", program, HERE / "bare_relay.c"], check=True)
+    return program
 
 
 def plimsoll(binary):

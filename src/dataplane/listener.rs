@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SocketFlags, acceptfrom_with};
 
 use super::socket::Socket;
 use super::worker::Worker;
@@ -57,8 +57,12 @@ async fn readable_or_drained(worker: &Rc<Worker>, watched: &Socket) -> bool {
 fn accept_batch(worker: &Rc<Worker>, listening: &OwnedFd, listener: u16) -> Batch {
     for _ in 0..ACCEPT_BATCH_MAX {
         let Some(place) = worker.reserve(listener) else { return Batch::Stuck };
-        match accept_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(socket) => worker.admit(socket, place),
+        match acceptfrom_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok((socket, peer)) => {
+                // None of a unix socket.
+                let peer = peer.and_then(|peer| peer.try_into().ok());
+                worker.admit(socket, peer, place);
+            }
             Err(Errno::AGAIN) => return Batch::Last,
             // The client left while it was queued: the next one may be there.
             Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM) => {}

@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -38,15 +39,53 @@ pub(crate) struct Socket {
     /// One long-lived task for each direction, made at its first operation: starting another one allocates nothing.
     reader: Option<Loop>,
     writer: Option<Loop>,
+    /// The peer's address, where it is known already.
+    peer: Option<SocketAddr>,
 }
 
 type Loop = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Shared {
-    stream: UnsafeCell<TcpStream>,
+    /// `None` once it was given up: by `into_fd`, and at the end.
+    stream: UnsafeCell<Option<TcpStream>>,
     read: Slot,
     write: Slot,
     canceller: RefCell<Option<Canceller>>,
+    /// Was there a poll, which the ring may still know of?
+    polled: Cell<bool>,
+}
+
+impl Shared {
+    /// # Safety
+    /// The runtime's read, write and poll take the descriptor out of the stream when they are called, and keep no reference
+    /// to it; the stream lives as long as `self`, and all of this is on one thread. The runtime splits its own streams in
+    /// the same way. So: no reference may be kept across anything but such a call.
+    #[expect(clippy::mut_from_ref, reason = "see the safety section")]
+    unsafe fn stream(&self) -> &mut TcpStream {
+        // SAFETY: what the caller vouches for.
+        match unsafe { &mut *self.stream.get() } {
+            Some(stream) => stream,
+            None => unreachable!("who gives the stream up owns all of it"),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(stream) = self.stream.get_mut().take() else { return };
+        // The runtime closes by an operation, which it then asks the kernel to cancel: two where a call is enough. Its way
+        // is needed where operations of this descriptor may be under way, which must be over before it.
+        if !self.read.busy.get() && !self.write.busy.get() && !self.polled.get() {
+            drop(own(stream));
+        }
+    }
+}
+
+/// The descriptor of a stream that no operation uses.
+fn own(stream: TcpStream) -> OwnedFd {
+    let fd = stream.into_raw_fd();
+    // SAFETY: the stream has just given up the descriptor, and nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 #[derive(Default)]
@@ -81,12 +120,18 @@ impl Socket {
         // The runtime's stream only ever calls recv, send, poll and close on it, which a unix socket has too.
         let stream = TcpStream::from_std(std::net::TcpStream::from(fd))?;
         let shared = Rc::new(Shared {
-            stream: UnsafeCell::new(stream),
+            stream: UnsafeCell::new(Some(stream)),
             read: Slot::default(),
             write: Slot::default(),
             canceller: RefCell::default(),
+            polled: Cell::new(false),
         });
-        Ok(Self { shared, reader: None, writer: None })
+        Ok(Self { shared, reader: None, writer: None, peer: None })
+    }
+
+    /// Takes over a connection whose peer was told with it.
+    pub(crate) fn accepted(fd: OwnedFd, peer: Option<SocketAddr>) -> io::Result<Self> {
+        Ok(Self { peer, ..Self::new(fd)? })
     }
 
     /// Starts a read that appends to `buf`, which has room. It is queued at once.
@@ -171,27 +216,33 @@ impl Socket {
     }
 
     /// The peer's address; `None` on a unix socket.
-    pub(crate) fn peer_address(&self) -> Option<std::net::SocketAddr> {
-        rustix::net::getpeername(self.fd()).ok().flatten().and_then(|address| address.try_into().ok())
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        let ask = || rustix::net::getpeername(self.fd()).ok().flatten();
+        self.peer.or_else(|| ask().and_then(|address| address.try_into().ok()))
     }
 
     /// The address that the peer connected to; `None` on a unix socket.
-    pub(crate) fn local_address(&self) -> Option<std::net::SocketAddr> {
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         rustix::net::getsockname(self.fd()).ok().and_then(|address| address.try_into().ok())
     }
 
     /// Waits until it can be written to: the end of a connect, or room for more. May be dropped at any time.
     pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> + use<> {
-        let shared = Rc::clone(&self.shared);
-        // SAFETY: as in `read_loop`.
-        async move { unsafe { &*shared.stream.get() }.writable(false).await }
+        let shared = self.polled();
+        // SAFETY: nothing but the call uses the reference.
+        async move { unsafe { shared.stream() }.writable(false).await }
     }
 
     /// Waits until it can be read from. May be dropped at any time.
     pub(crate) fn readable(&self) -> impl Future<Output = io::Result<()>> + use<> {
-        let shared = Rc::clone(&self.shared);
-        // SAFETY: as in `read_loop`.
-        async move { unsafe { &*shared.stream.get() }.readable(false).await }
+        let shared = self.polled();
+        // SAFETY: nothing but the call uses the reference.
+        async move { unsafe { shared.stream() }.readable(false).await }
+    }
+
+    fn polled(&self) -> Rc<Shared> {
+        self.shared.polled.set(true);
+        Rc::clone(&self.shared)
     }
 
     /// The error that a connect ended with.
@@ -201,15 +252,13 @@ impl Socket {
 
     /// Gives the descriptor back. `None`, and the connection closes, where an operation is still under way.
     pub(crate) fn into_fd(self) -> Option<OwnedFd> {
-        let Self { shared, reader, writer } = self;
+        let Self { shared, reader, writer, .. } = self;
         if shared.read.busy.get() || shared.write.busy.get() {
             return None;
         }
         drop((reader, writer));
-        let stream = Rc::into_inner(shared)?.stream.into_inner();
-        let fd = stream.into_raw_fd();
-        // SAFETY: the stream has just given up the descriptor, and nobody else owns it.
-        Some(unsafe { OwnedFd::from_raw_fd(fd) })
+        let mut shared = Rc::into_inner(shared)?;
+        shared.stream.get_mut().take().map(own)
     }
 
     /// Gives back what operations need, where none is under way: the next one makes it anew.
@@ -225,8 +274,8 @@ impl Socket {
 
     /// The descriptor, for calls that the ring has no part in.
     pub(crate) fn fd(&self) -> impl std::os::fd::AsFd + '_ {
-        // SAFETY: as in `read_loop`; the descriptor stays open while `self` is borrowed.
-        unsafe { std::os::fd::BorrowedFd::borrow_raw((*self.shared.stream.get()).as_raw_fd()) }
+        // SAFETY: only its number is taken; and the descriptor stays open while `self` is borrowed.
+        unsafe { std::os::fd::BorrowedFd::borrow_raw(self.shared.stream().as_raw_fd()) }
     }
 
     /// Queues what was started. Whoever polls next brings the waker that counts.
@@ -251,10 +300,8 @@ async fn read_loop(shared: Rc<Shared>) {
     loop {
         let buf = shared.read.next().await;
         let handle = shared.canceller.borrow().as_ref().map(Canceller::handle);
-        // SAFETY: the runtime's read, write and poll take the descriptor out of the stream when they are called, and keep
-        // no reference to it; the stream lives as long as `shared`, and all of this is on one thread. The runtime splits
-        // its own streams in the same way.
-        let stream = unsafe { &mut *shared.stream.get() };
+        // SAFETY: nothing but the read uses the reference.
+        let stream = unsafe { shared.stream() };
         let done = match handle {
             Some(handle) => stream.cancelable_read(buf, handle).await,
             None => stream.read(buf).await,
@@ -270,8 +317,8 @@ async fn write_loop(shared: Rc<Shared>) {
         let mut result = Ok(total);
         let mut left = total;
         while left > 0 {
-            // SAFETY: as in `read_loop`.
-            let stream = unsafe { &mut *shared.stream.get() };
+            // SAFETY: nothing but the write uses the reference.
+            let stream = unsafe { shared.stream() };
             let (written, back) = stream.write(buf).await;
             buf = back;
             match written {

@@ -328,7 +328,7 @@ impl Worker {
     }
 
     /// Serves an accepted connection, or hands it to a worker that has far fewer.
-    pub(crate) fn admit(self: &Rc<Self>, socket: OwnedFd, place: Place<'_>) {
+    pub(crate) fn admit(self: &Rc<Self>, socket: OwnedFd, peer: Option<SocketAddr>, place: Place<'_>) {
         let listener = place.keep();
         self.stats.accepted(listener);
         // One that drains may be the last to be there.
@@ -336,14 +336,14 @@ impl Worker {
         // Counted where it goes before it gets there, so that a burst does not all go to one worker.
         self.loads.workers[to].fetch_add(1, Relaxed);
         if to == self.index {
-            return self.serve(socket, listener);
+            return self.serve(socket, peer, listener);
         }
-        if let Err(Command::Adopt { socket, listener }) =
-            self.workers[to].send(Command::Adopt { socket, listener })
+        if let Err(Command::Adopt { socket, peer, listener }) =
+            self.workers[to].send(Command::Adopt { socket, peer, listener })
         {
             self.loads.workers[to].fetch_sub(1, Relaxed);
             self.loads.workers[self.index].fetch_add(1, Relaxed);
-            self.serve(socket, listener);
+            self.serve(socket, peer, listener);
         }
     }
 
@@ -370,10 +370,10 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Rc<Self>, socket: OwnedFd, listener: u16) {
+    fn serve(self: &Rc<Self>, socket: OwnedFd, peer: Option<SocketAddr>, listener: u16) {
         let admission = Admission::new(self, listener);
         // No descriptor is left for the runtime to watch it with: the connection closes.
-        let Ok(socket) = Socket::new(socket) else { return };
+        let Ok(socket) = Socket::accepted(socket, peer) else { return };
         let view = self.view();
         let trusted = || socket.peer_address().is_some_and(|peer| view.snapshot.trusts(peer.ip()));
         if view.snapshot.expects_proxy_header(listener) && trusted() {
@@ -406,7 +406,7 @@ impl Worker {
                 self.timers.wake_all();
             }
             Command::Stop => self.stopping.set(true),
-            Command::Adopt { socket, listener } => self.serve(socket, listener),
+            Command::Adopt { socket, peer, listener } => self.serve(socket, peer, listener),
         }
     }
 

@@ -160,6 +160,9 @@ pub const HISTORY_SECONDS: usize = 15 * 60;
 pub const HISTORY_MINUTES: usize = 24 * 60;
 /// Series of routes, backends and nodes that have a history, beside the whole.
 pub const HISTORY_SERIES_MAX: usize = 128;
+/// Series of listener, route and backend that are counted: beyond it those are forgotten that were silent for longest. A
+/// configuration has far fewer; reloads that rename things bring new ones for ever.
+pub const LEDGER_SERIES_MAX: usize = 4096;
 /// Events that are remembered for `GET /api/v1/events` and new viewers.
 pub const EVENTS_KEPT_MAX: usize = 1000;
 /// Log lines that are remembered for viewers.

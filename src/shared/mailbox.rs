@@ -1,6 +1,7 @@
 //! Commands from the control plane to one worker: a queue, and an eventfd that wakes the worker's ring.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub enum Command {
     Adopt {
         /// The connection.
         socket: OwnedFd,
+        /// Who is at its other end; `None` on a unix socket.
+        peer: Option<SocketAddr>,
         /// The listener it came from.
         listener: u16,
     },

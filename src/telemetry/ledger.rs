@@ -5,18 +5,19 @@
 mod entry;
 mod second;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::buckets::Buckets;
+use crate::logic::limits::LEDGER_SERIES_MAX;
 use crate::shared::node::Node;
 use crate::shared::report::{ListenerCounts, NodeCounts, QueueCounts, Report, RouteCounts, Totals};
 
 pub use entry::{ListenerLedger, NodeLedger, PhaseWindows, RouteKey, RouteLedger};
 pub use second::{Classes, Pending, Second};
 
-/// The numbers. One entry for each name that saw something: as many as the configuration has, whatever clients
-/// send.
+/// The numbers. One entry for each name that saw something: as many as the configuration has, whatever clients send; and
+/// of what reloads have removed, as many as [`LEDGER_SERIES_MAX`] has room for.
 #[derive(Debug)]
 pub struct Ledger {
     routes: BTreeMap<RouteKey, RouteLedger>,
@@ -66,12 +67,14 @@ impl Ledger {
         }
     }
 
-    /// Once a second: takes a sample of each node's counter, and forgets nodes that are no more.
+    /// Once a second: takes a sample of each node's counter, and forgets nodes that are no more, and the names of old that are
+    /// too many.
     pub fn tick<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Arc<Node>>, now_ms: u64) {
         self.nodes.retain(|_, entry| entry.node.strong_count() > 0);
         for node in nodes {
             self.node_entry(node).sample(node.requests_total(), now_ms);
         }
+        self.make_room();
         self.routes.values_mut().for_each(|entry| entry.forget(now_ms / 1000));
         self.nodes.values_mut().for_each(|entry| entry.forget(now_ms / 1000));
     }
@@ -124,6 +127,22 @@ impl Ledger {
     /// The rest, over all workers.
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// Forgets the series that were silent for longest, and what was counted of backends and listeners that have none left.
+    fn make_room(&mut self) {
+        let Some(many @ 1..) = self.routes.len().checked_sub(LEDGER_SERIES_MAX) else { return };
+        let mut ages: Vec<_> = self.routes.iter().map(|(key, entry)| (entry.seen_s, key.clone())).collect();
+        ages.sort_unstable();
+        for (_, key) in ages.into_iter().take(many) {
+            self.routes.remove(&key);
+        }
+        let backends: BTreeSet<_> = self.routes.keys().map(|key| Arc::clone(&key.backend)).collect();
+        let listeners: BTreeSet<_> = self.routes.keys().map(|key| Arc::clone(&key.listener)).collect();
+        for known in [&mut self.connects, &mut self.queues, &mut self.first_bytes] {
+            known.retain(|backend, _| backends.contains(backend));
+        }
+        self.listeners.retain(|name, entry| entry.open() > 0 || listeners.contains(name));
     }
 
     fn merge_route(&mut self, counts: RouteCounts, now_ms: u64) {
@@ -223,6 +242,30 @@ mod tests {
         );
         assert_eq!(ledger.routes().next().unwrap().1.durations.count(), 8);
         assert_eq!(ledger.totals(), Totals { bytes_in: 20, bytes_out: 40, retries: 2, ..Totals::default() });
+    }
+
+    #[test]
+    fn of_names_that_reloads_bring_for_ever_the_newest_are_kept() {
+        let mut ledger = Ledger::new(1);
+        let mut waits = new_durations();
+        waits.record(1).unwrap();
+        for number in 0..LEDGER_SERIES_MAX as u64 + 100 {
+            let mut counts = route(&format!("/{number}"), &[(200, 1)]);
+            counts.backend = format!("backend-{number}").into();
+            counts.listener = format!("listener-{number}").into();
+            let queues = vec![QueueCounts { backend: Arc::clone(&counts.backend), waits: waits.clone() }];
+            // The first listener has a connection that is open still.
+            let open = u64::from(number == 0);
+            let listeners =
+                vec![ListenerCounts { listener: Arc::clone(&counts.listener), accepted: 1, open }];
+            let report = Report { routes: vec![counts], queues, listeners, ..Report::default() };
+            ledger.merge(report, number * 1000);
+            ledger.tick([], number * 1000);
+        }
+        assert_eq!(ledger.routes().count(), LEDGER_SERIES_MAX);
+        assert!(ledger.routes().all(|(key, _)| key.route[1..].parse::<u64>().unwrap() >= 100));
+        assert_eq!(ledger.queues().count(), LEDGER_SERIES_MAX);
+        assert!(ledger.listener("listener-0").is_some() && ledger.listener("listener-1").is_none());
     }
 
     #[test]

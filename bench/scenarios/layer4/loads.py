@@ -8,7 +8,7 @@ import time
 
 from layer4.stage import DATAGRAM_BYTES
 from process_tree import machine_busy_ns
-from rig import HERE
+from rig import BARE, HERE
 
 MESSAGE = "m" * 64
 CLIENTS = 64
@@ -20,7 +20,7 @@ class Load:
     """Something that runs for a while. `once` gives (how many things, seconds, more); here is what it cost."""
 
     # Programs that cannot do it.
-    without = ()
+    without = (BARE,)
     unit = "things"
 
     def run(self, stage, proxy, seconds):
@@ -52,6 +52,7 @@ class Bulk(Load):
 
 
 class Loadgen(Load):
+    without = ()
     arguments = ()
 
     def once(self, stage, proxy, seconds):
@@ -77,18 +78,20 @@ class Connections(Loadgen):
 
 
 class Datagrams(Load):
-    """Each client has `window` datagrams under way: 1 is question and answer, more is a burst."""
+    """Each client has `window` datagrams under way: 1 is question and answer, more is a burst; `trains`: see datagrams.py."""
 
-    without = ("haproxy",)
+    without = ("haproxy", BARE)
     columns = [*COUNTED, ("lost", "lost", lambda v: f"{v:,.0f}")]
 
-    def __init__(self, name, window):
-        self.name, self.window = name, window
-        self.title = f"Datagrams of 64 bytes echoed to {CLIENTS} clients, {window} under way each"
+    def __init__(self, name, window, trains=False):
+        self.name, self.window, self.trains = name, window, trains
+        sent = ", sent and received as trains (UDP_SEGMENT, UDP_GRO)" if trains else ""
+        self.title = f"Datagrams of 64 bytes echoed to {CLIENTS} clients, {window} under way each{sent}"
 
     def once(self, stage, proxy, seconds):
-        command = [sys.executable, HERE / "layer4/datagrams.py", "clients", proxy.ports["udp_port"]]
-        said = stage.client([*command, DATAGRAM_BYTES, CLIENTS, self.window, seconds])
+        port = proxy.ports["trains_port" if self.trains else "udp_port"]
+        command = [sys.executable, HERE / "layer4/datagrams.py", "clients", port, DATAGRAM_BYTES, CLIENTS, self.window, seconds]
+        said = stage.client([*command, *(["trains"] if self.trains else [])])
         answers, lost, elapsed = said.split()
         return int(answers), float(elapsed), {"lost": int(lost)}
 
@@ -97,7 +100,7 @@ class Idle:
     """Connections that have exchanged a byte and then are silent."""
 
     name, title = "idle", "Idle connections"
-    without = ("direct",)
+    without = ("direct", BARE)
     columns = [
         ("bytes each", "bytes_each", lambda v: f"{v:,.0f}"),
         ("kernel workers", "kernel_workers", lambda v: f"{v:.0f}"),
@@ -153,4 +156,12 @@ def own_cpu_ns():
     return int((times.user + times.system + times.children_user + times.children_system) * 1e9)
 
 
-LOADS = [Bulk(), Messages(), Connections(), Datagrams("datagrams", 1), Datagrams("bursts", 16), Idle()]
+LOADS = [
+    Bulk(),
+    Messages(),
+    Connections(),
+    Datagrams("datagrams", 1),
+    Datagrams("bursts", 16),
+    Datagrams("trains", 16, trains=True),
+    Idle(),
+]

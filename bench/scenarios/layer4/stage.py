@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 from process_tree import ProcessTree
-from rig import HERE, await_port, free_port, start, stop
+from rig import BARE, HERE, await_port, bare_relay, free_port, start, stop
 
-PORTS = ["echo_port", "bulk_port", "udp_port"]
+PORTS = ["echo_port", "bulk_port", "udp_port", "trains_port"]
+NODES = ["echo", "bulk", "udp", "trains"]
 DATAGRAM_BYTES = 64
 # Where Debian and nginx's own packages have their modules.
 MODULES = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"]
@@ -24,7 +25,7 @@ class Stage:
     def __init__(self, options):
         self.options = options
         self.dir = Path(tempfile.mkdtemp(prefix="plimsoll-l4-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
-        self.values = {name: free_port() for name in ["echo", "bulk", "udp"]}
+        self.values = {name: free_port() for name in NODES}
         self.nodes = []
 
     def __enter__(self):
@@ -34,6 +35,7 @@ class Stage:
             start([*echo, "--tcp-echo", str(values["echo"])], self.options.client_core, self.dir / "echo.log"),
             start([sys.executable, layer4 / "bulk.py", "node", values["bulk"]], self.options.client_core),
             start([sys.executable, layer4 / "datagrams.py", "node", values["udp"], DATAGRAM_BYTES], self.options.client_core),
+            start([sys.executable, layer4 / "datagrams.py", "node", values["trains"], DATAGRAM_BYTES, "trains"], self.options.client_core),
         ]
         for name in ["echo", "bulk"]:
             await_port(values[name], self.nodes)
@@ -68,7 +70,7 @@ class Direct:
     tree = None
 
     def __init__(self, stage):
-        self.ports = {f"{name}_port": stage.values[name] for name in ["echo", "bulk", "udp"]}
+        self.ports = {f"{name}_port": stage.values[name] for name in NODES}
 
     def stop(self):
         pass
@@ -133,4 +135,8 @@ def haproxy(stage, values):
     return ["haproxy", "-db", "-f", configured(stage, "l4-haproxy.cfg", values)]
 
 
-COMMANDS = {"plimsoll": plimsoll, "nginx": nginx, "haproxy": haproxy}
+def bare(stage, values):
+    return [bare_relay(stage.dir), values["echo_port"], stage.values["echo"]]
+
+
+COMMANDS = {"plimsoll": plimsoll, "nginx": nginx, "haproxy": haproxy, BARE: bare}

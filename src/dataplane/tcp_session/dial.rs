@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::dataplane::upstream::{Connection, InFlight, LocalNode, connect};
 use crate::dataplane::view::{LocalBackend, Taken, Tie};
 use crate::logic::access::End;
 use crate::logic::fault::Fault;
+use crate::logic::limits::TIMER_TICK;
 use crate::logic::proxy_protocol::{self, Version};
 use crate::logic::route::BackendIndex;
 
@@ -107,7 +109,7 @@ impl Session {
         }
     }
 
-    /// `None`: it came to be a place on a node that was ejected meanwhile.
+    /// `None`: it came to be a place on a node that was ejected meanwhile, or that has refused this connection before.
     async fn wait_for_place(
         &mut self,
         backend: &LocalBackend,
@@ -135,11 +137,34 @@ impl Session {
             Poll::Pending
         })
         .await;
+        let too_late = waiting.too_late();
         drop(waiting);
         self.account.queue_us += self.account.elapsed_us().saturating_sub(entered_us);
         let node = waited?;
         let (at, local) = backend.find(node, &self.worker().view());
+        if attempts.tried().contains(&at) {
+            let alone = queue.shared.waiting() == 0;
+            queue.hand_on(Arc::clone(&local.node));
+            if self.timer.now() >= due {
+                return Err(End::Fault(too_late));
+            }
+            // Nobody else wants it: it would be offered again at once.
+            return if alone { self.pause().await.map(|()| None) } else { Ok(None) };
+        }
         Ok(InFlight::on_place(&local, queue, &self.timer, backend.panics()).map(|begun| (at, begun)))
+    }
+
+    /// Waits for a moment: for a place on another node.
+    async fn pause(&mut self) -> Result<(), End> {
+        let due = self.timer.now() + to_ms(TIMER_TICK);
+        self.timer.set_at(due);
+        std::future::poll_fn(|cx| {
+            if self.poll_client_gone(cx) {
+                return Poll::Ready(Err(End::ClientGone));
+            }
+            if self.timer.now() >= due { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// Reads what the client sends meanwhile. One that has closed its sending side may still read: only a reset tells

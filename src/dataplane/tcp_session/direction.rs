@@ -71,19 +71,21 @@ impl Direction {
         self.ready.as_mut().is_some_and(|buf| buf.replace_head(0, bytes))
     }
 
-    /// Moves what can be moved. True where something was.
+    /// Moves what can be moved. True where something was. `last`: the other direction is closed, so that the end of this one
+    /// closes the connection, and its target needs to be told nothing else.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Socket,
         to: &mut Socket,
+        last: bool,
     ) -> Result<bool, Broke> {
         let mut moved = false;
         while self.stage != Stage::Closed {
             let stepped = match &self.bulk {
                 Some(_) => self.splice(cx, from, to)?,
                 // Both, in this order: what is read in this step is written in the next.
-                None => self.write(cx, to)? | self.read(cx, from, to)?,
+                None => self.write(cx, to, last)? | self.read(cx, from, to)?,
             };
             if !stepped {
                 break;
@@ -149,7 +151,7 @@ impl Direction {
         self.bulk.is_none() && self.ready.is_none()
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Result<bool, Broke> {
+    fn write(&mut self, cx: &mut Context<'_>, to: &mut Socket, last: bool) -> Result<bool, Broke> {
         if to.is_writing() {
             // Something waits for its end.
             let waited = self.ready.is_some() || self.stage == Stage::Ended || self.is_bulk();
@@ -163,7 +165,9 @@ impl Direction {
             return Ok(true);
         }
         if self.stage == Stage::Ended {
-            to.shutdown_write();
+            if !last {
+                to.shutdown_write();
+            }
             self.stage = Stage::Closed;
         }
         Ok(false)

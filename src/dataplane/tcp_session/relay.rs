@@ -108,8 +108,8 @@ impl Session {
 
     /// Both directions, and what came of them counted. True where something moved.
     fn poll_both(&mut self, cx: &mut Context<'_>, node: &mut Socket) -> Result<bool, End> {
-        let up = self.up.poll(cx, &mut self.client, node);
-        let down = self.down.poll(cx, node, &mut self.client);
+        let up = self.up.poll(cx, &mut self.client, node, self.down.is_closed());
+        let down = self.down.poll(cx, node, &mut self.client, self.up.is_closed());
         let bytes = (self.up.bytes(), self.down.bytes());
         // What came before there was a node too.
         let before = std::mem::replace(&mut self.counted, bytes);

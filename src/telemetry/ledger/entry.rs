@@ -33,6 +33,8 @@ pub struct RouteLedger {
     /// Its parts of late.
     pub phases: PhaseWindows,
     pub(super) pending: Pending,
+    /// The second of the newest request.
+    pub(super) seen_s: u64,
 }
 
 /// The parts of durations of late.
@@ -134,6 +136,7 @@ impl RouteLedger {
         for &(code, count) in &counts.codes {
             *self.codes.entry(code).or_default() += count;
         }
+        self.seen_s = now_s;
         self.durations.add(&counts.durations);
         self.window.add(&counts.durations, now_s);
         self.phases.add(&counts.phases, now_s);
