@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::site::site_cases;
 use crate::rig::{Node, Rig, on, read_exactly, wait_for};
@@ -55,25 +55,6 @@ site_cases! { on;
             third.read(&mut [0]).err().filter(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
         });
         drop((refused, first, at_node));
-        assert_eq!(read_exactly(&mut node.accept(), 1), b"!");
-    }
-
-    // A node that refuses is well again after a quarter of a second, as far as anybody knows; who was refused there waits for
-    // another one, and does not spend what is left of its attempts on it.
-    fn who_was_refused_waits_for_another_node(driver) {
-        let node = Node::start();
-        let servers = [node.address(), nobody()].map(|at| format!("{{ url: \"tcp://{at}\", max_connections: 1 }}"));
-        let keys = "queue: { max: 4, timeout: 20s }, retry: { budget: 100% },";
-        let rig = Rig::before(driver, &servers, keys, "");
-        let (first, at_node) = rig.pair(&node);
-        let mut second = rig.client();
-        second.write_all(b"!").unwrap();
-        let retries = || rig.json("/api/v1/status")["totals"]["retries_total"].as_u64().unwrap();
-        let asked = wait_for("the second waits", || (rig.busy().1 == 2).then(&retries));
-        let since = Instant::now();
-        wait_for("four rests have passed", || (since.elapsed() > Duration::from_secs(1)).then_some(()));
-        assert!(retries() <= asked + 1, "it was tried again on the node that had refused it");
-        drop((first, at_node));
         assert_eq!(read_exactly(&mut node.accept(), 1), b"!");
     }
 

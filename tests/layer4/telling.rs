@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tungstenite::protocol::Role;
@@ -13,13 +13,21 @@ use crate::harness::balancer::Driver;
 use crate::harness::site::site_cases;
 use crate::rig::{Node, Rig, on, patient, read_exactly, wait_for};
 
+/// How long a node that refused is left alone.
+const REST: Duration = Duration::from_millis(250);
+
 /// A file for the log, and the rig that writes it.
 fn logged(driver: Driver, test: &str, node: &Node) -> (Rig, PathBuf) {
+    let (log, path) = log_file(driver, test);
+    (Rig::start(driver, &[node.address()], "", &log), path)
+}
+
+/// The setting of a log of the test's own, and its file.
+fn log_file(driver: Driver, test: &str) -> (String, PathBuf) {
     let file = format!("l4-{test}-{}-{}.log", std::process::id(), driver.name());
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
     let _ = std::fs::remove_file(&path);
-    let log = format!("access_log: {{ path: \"{}\" }}", path.display());
-    (Rig::start(driver, &[node.address()], "", &log), path)
+    (format!("access_log: {{ path: \"{}\" }}", path.display()), path)
 }
 
 /// The lines of the log, once there are so many.
@@ -98,6 +106,36 @@ site_cases! { on;
         }
         let ends: Vec<_> = lines(&path, 2).iter().map(|line| line["end"].as_str().unwrap().to_owned()).collect();
         assert_eq!(ends, ["client_gone", "node_broke"]);
+    }
+
+    // A node that refuses may be asked again after a rest; whoever comes has all who wait looked at again. Who was refused
+    // there waits for another node all the same, and does not spend its attempts.
+    fn who_was_refused_waits_for_another_node(driver) {
+        let node = Node::start();
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let servers = [node.address(), nobody].map(|at| format!("{{ url: \"tcp://{at}\", max_connections: 1 }}"));
+        let (log, path) = log_file(driver, "elsewhere");
+        let rig = Rig::before(driver, &servers, "queue: { max: 4, timeout: 20s }, retry: { budget: 100% },", &log);
+        let (first, at_node) = rig.pair(&node);
+        let mut second = rig.client();
+        second.write_all(b"!").unwrap();
+        let rig = &rig;
+        let open = |count| move || (rig.busy().1 == count).then_some(());
+        wait_for("the second waits", open(2));
+        for _ in 0..3 {
+            let began = Instant::now();
+            wait_for("a rest has passed", || (began.elapsed() > 2 * REST).then_some(()));
+            let third = rig.client();
+            wait_for("the third waits too", open(3));
+            socket2::SockRef::from(&third).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(third);
+            wait_for("it has left", open(2));
+        }
+        drop((first, at_node));
+        assert_eq!(read_exactly(&mut node.accept(), 1), b"!");
+        drop(second);
+        let retries: Vec<_> = lines(&path, 5).iter().filter(|line| line["status"] == 200).map(|line| line["retries"].clone()).collect();
+        assert!(retries.len() == 2 && retries.iter().all(|count| count.as_u64() <= Some(1)), "{retries:?}");
     }
 
     fn histograms_have_connecting_the_first_byte_and_the_whole(driver) {
