@@ -39,8 +39,6 @@ pub(crate) struct Socket {
     /// One long-lived task for each direction, made at its first operation: starting another one allocates nothing.
     reader: Option<Loop>,
     writer: Option<Loop>,
-    /// The peer's address, where it is known already.
-    peer: Option<SocketAddr>,
 }
 
 type Loop = Pin<Box<dyn Future<Output = ()>>>;
@@ -53,6 +51,8 @@ struct Shared {
     canceller: RefCell<Option<Canceller>>,
     /// Was there a poll, which the ring may still know of?
     polled: Cell<bool>,
+    /// The peer's address, where it is known and nobody has asked yet. Boxed: it is asked for once, and connections are many.
+    peer: Cell<Option<Box<SocketAddr>>>,
 }
 
 impl Shared {
@@ -75,7 +75,7 @@ impl Drop for Shared {
         let Some(stream) = self.stream.get_mut().take() else { return };
         // The runtime closes by an operation, which it then asks the kernel to cancel: two where a call is enough. Its way
         // is needed where operations of this descriptor may be under way, which must be over before it.
-        if !self.read.busy.get() && !self.write.busy.get() && !self.polled.get() {
+        if !self.read.is_busy() && !self.write.is_busy() && !self.polled.get() {
             drop(own(stream));
         }
     }
@@ -88,29 +88,56 @@ fn own(stream: TcpStream) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// One direction's operation.
 #[derive(Default)]
 struct Slot {
-    /// A buffer that waits for its operation to be started.
-    todo: Cell<Option<Buf>>,
-    done: Cell<Option<Done>>,
-    busy: Cell<bool>,
+    stage: Cell<Stage>,
+    /// The buffer while the operation waits to be started, and all that it gives back when it has ended: never both.
+    held: Cell<Option<Done>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Stage {
+    #[default]
+    Free,
+    Wanted,
+    Running,
+    Ended,
 }
 
 impl Slot {
     /// The next buffer; pending while there is none. Nobody needs to be woken: whoever puts one in polls right after.
     async fn next(&self) -> Buf {
-        std::future::poll_fn(|_| self.todo.take().map_or(Poll::Pending, Poll::Ready)).await
+        std::future::poll_fn(|_| match self.stage.get() {
+            Stage::Wanted => {
+                self.stage.set(Stage::Running);
+                self.held.take().map_or(Poll::Pending, |(_, buf)| Poll::Ready(buf))
+            }
+            _ => Poll::Pending,
+        })
+        .await
     }
 
     fn start(&self, buf: Buf) {
-        assert!(!self.busy.replace(true), "one operation a direction at a time");
-        self.todo.set(Some(buf));
+        assert!(self.stage.replace(Stage::Wanted) == Stage::Free, "one operation a direction at a time");
+        self.held.set(Some((Ok(0), buf)));
+    }
+
+    fn end(&self, done: Done) {
+        self.stage.set(Stage::Ended);
+        self.held.set(Some(done));
     }
 
     fn finish(&self) -> Option<Done> {
-        let done = self.done.take()?;
-        self.busy.set(false);
-        Some(done)
+        if self.stage.get() != Stage::Ended {
+            return None;
+        }
+        self.stage.set(Stage::Free);
+        self.held.take()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.stage.get() != Stage::Free
     }
 }
 
@@ -125,13 +152,16 @@ impl Socket {
             write: Slot::default(),
             canceller: RefCell::default(),
             polled: Cell::new(false),
+            peer: Cell::default(),
         });
-        Ok(Self { shared, reader: None, writer: None, peer: None })
+        Ok(Self { shared, reader: None, writer: None })
     }
 
     /// Takes over a connection whose peer was told with it.
     pub(crate) fn accepted(fd: OwnedFd, peer: Option<SocketAddr>) -> io::Result<Self> {
-        Ok(Self { peer, ..Self::new(fd)? })
+        let socket = Self::new(fd)?;
+        socket.shared.peer.set(peer.map(Box::new));
+        Ok(socket)
     }
 
     /// Starts a read that appends to `buf`, which has room. It is queued at once.
@@ -165,7 +195,7 @@ impl Socket {
 
     /// Is a read under way that nobody has polled to its end?
     pub(crate) fn is_reading(&self) -> bool {
-        self.shared.read.busy.get()
+        self.shared.read.is_busy()
     }
 
     /// Did the peer of an idle connection close it, or send something that nobody asked for?
@@ -196,7 +226,7 @@ impl Socket {
 
     /// Is a write under way?
     pub(crate) fn is_writing(&self) -> bool {
-        self.shared.write.busy.get()
+        self.shared.write.is_busy()
     }
 
     /// Says that nothing more will be sent; reading goes on.
@@ -218,7 +248,8 @@ impl Socket {
     /// The peer's address; `None` on a unix socket.
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         let ask = || rustix::net::getpeername(self.fd()).ok().flatten();
-        self.peer.or_else(|| ask().and_then(|address| address.try_into().ok()))
+        let known = self.shared.peer.take().map(|known| *known);
+        known.or_else(|| ask().and_then(|address| address.try_into().ok()))
     }
 
     /// The address that the peer connected to; `None` on a unix socket.
@@ -252,8 +283,8 @@ impl Socket {
 
     /// Gives the descriptor back. `None`, and the connection closes, where an operation is still under way.
     pub(crate) fn into_fd(self) -> Option<OwnedFd> {
-        let Self { shared, reader, writer, .. } = self;
-        if shared.read.busy.get() || shared.write.busy.get() {
+        let Self { shared, reader, writer } = self;
+        if shared.read.is_busy() || shared.write.is_busy() {
             return None;
         }
         drop((reader, writer));
@@ -263,11 +294,11 @@ impl Socket {
 
     /// Gives back what operations need, where none is under way: the next one makes it anew.
     pub(crate) fn lighten(&mut self) {
-        if !self.shared.read.busy.get() {
+        if !self.shared.read.is_busy() {
             self.reader = None;
             *self.shared.canceller.borrow_mut() = None;
         }
-        if !self.shared.write.busy.get() {
+        if !self.shared.write.is_busy() {
             self.writer = None;
         }
     }
@@ -306,7 +337,7 @@ async fn read_loop(shared: Rc<Shared>) {
             Some(handle) => stream.cancelable_read(buf, handle).await,
             None => stream.read(buf).await,
         };
-        shared.read.done.set(Some(done));
+        shared.read.end(done);
     }
 }
 
@@ -336,6 +367,6 @@ async fn write_loop(shared: Rc<Shared>) {
                 }
             }
         }
-        shared.write.done.set(Some((result, buf)));
+        shared.write.end((result, buf));
     }
 }
