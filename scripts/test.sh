@@ -179,7 +179,7 @@ failed_in() {
 
 # Test programs that ended in another way than by saying how many of their tests failed.
 crashed_in() {
-    awk '/^test result: FAILED/ { told++ } /^error: [0-9]+ targets? failed:/ { broken = $2 } END { print broken - told }' "$1"
+    awk '/^test result: FAILED/ { told++ } /^error: [0-9]+ targets? failed:/ { crashed = $2 - told } END { print crashed + 0 }' "$1"
 }
 
 # Runs a step in a process of its own, shows its output as it comes, and counts the tests in it.
@@ -219,9 +219,7 @@ unstable_in() {
 # Passed, failed and skipped tests in the output of `cargo test`. A test program that crashed is one failure. A line `skipped: what: why` is a test (or a check) that
 # proved nothing here and said so; libtest counts such a test as passed, so it is moved from one column to the other.
 count() {
-    awk '
-        /^test result: FAILED/ { programs++ }
-        /^error: [0-9]+ targets? failed:/ { crashed = $2 - programs }
+    awk -v crashed="$(crashed_in "$1")" '
         /^test result: / { passed += $4; failed += $6; ignored += $8 }
         /^unstable: / { failed--; passed++ }
         /^(test .* \.\.\. )?skipped: test / { passed--; aloud++ }

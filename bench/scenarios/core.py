@@ -126,8 +126,7 @@ def run_memory(rig, options, results):
     for scenario in memory.SCENARIOS:
         if scenario.name not in options.only:
             continue
-        # A relay that keeps nothing has no memory to measure.
-        for name in [name for name in options.proxies if name != rigs.BARE]:
+        for name in taking_part(scenario, options.proxies):
             with start(rig, options, name) as proxy:
                 sample = {"round": 0, "proxy": name, **scenario.run(rig, proxy, options.connections)}
                 results.setdefault(scenario.name, []).append(sample)

@@ -38,10 +38,10 @@ class Ratio:
 class Floor(Ratio):
     """The bare relay over the best of the peers: what the kernel alone takes. Nothing is asked of it."""
 
-    def __init__(self, scenario, key, title, peers=PEERS):
-        super().__init__(scenario, key, title, peers=peers, at_most=float("inf"))
-
     subject = "bare"
+
+    def __init__(self, scenario, key, title):
+        super().__init__(scenario, key, title, at_most=float("inf"))
 
     def target(self):
         return "the floor"

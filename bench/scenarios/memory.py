@@ -5,7 +5,7 @@ import threading
 import time
 
 from load import SCENARIOS as LOADS
-from rig import BULK_BYTES, MIB
+from rig import BARE, BULK_BYTES, MIB
 
 REQUEST = b"GET /api/small HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
 HALF_HEAD = REQUEST[:-2] + b"X-Half: the rest of this field comes la"
@@ -19,7 +19,13 @@ SETTLE_SECONDS = 15
 SAMPLE_SECONDS = 0.02
 
 
-class IdleConnections:
+class Memory:
+    """What costs memory. A relay that keeps nothing has none to measure."""
+
+    without = (BARE,)
+
+
+class IdleConnections(Memory):
     """Clients that made one request and then are silent."""
 
     name = "idle"
@@ -48,7 +54,7 @@ class IdleConnections:
         }
 
 
-class HalfHeads:
+class HalfHeads(Memory):
     """Clients that sent half a head, and finish it later."""
 
     name = "half"
@@ -74,7 +80,7 @@ class HalfHeads:
         }
 
 
-class Bulk:
+class Bulk(Memory):
     """One body of 2 GiB through the proxy: the peak of its memory while the body passes."""
 
     def __init__(self, name, transfer):

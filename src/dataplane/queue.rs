@@ -132,6 +132,14 @@ impl LocalQueue {
         self.pass(node);
     }
 
+    /// Hands on a place that was waited for, by one who must not use it. True where nobody else waits: then it would be
+    /// offered again at once.
+    pub(crate) fn decline(&self, node: &Arc<Node>) -> bool {
+        let alone = self.shared.waiting() == 0;
+        self.hand_on(Arc::clone(node));
+        alone
+    }
+
     fn pass(&self, node: Arc<Node>) {
         loop {
             let called = if node.keeps_place() { self.call() } else { None };

@@ -56,6 +56,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// Is neither a read nor a write under way?
+    fn is_quiet(&self) -> bool {
+        !self.read.is_busy() && !self.write.is_busy()
+    }
+
     /// # Safety
     /// The runtime's read, write and poll take the descriptor out of the stream when they are called, and keep no reference
     /// to it; the stream lives as long as `self`, and all of this is on one thread. The runtime splits its own streams in
@@ -75,7 +80,7 @@ impl Drop for Shared {
         let Some(stream) = self.stream.get_mut().take() else { return };
         // The runtime closes by an operation, which it then asks the kernel to cancel: two where a call is enough. Its way
         // is needed where operations of this descriptor may be under way, which must be over before it.
-        if !self.read.is_busy() && !self.write.is_busy() && !self.polled.get() {
+        if self.is_quiet() && !self.polled.get() {
             drop(own(stream));
         }
     }
@@ -259,19 +264,20 @@ impl Socket {
 
     /// Waits until it can be written to: the end of a connect, or room for more. May be dropped at any time.
     pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> + use<> {
-        let shared = self.polled();
+        let shared = self.to_poll();
         // SAFETY: nothing but the call uses the reference.
         async move { unsafe { shared.stream() }.writable(false).await }
     }
 
     /// Waits until it can be read from. May be dropped at any time.
     pub(crate) fn readable(&self) -> impl Future<Output = io::Result<()>> + use<> {
-        let shared = self.polled();
+        let shared = self.to_poll();
         // SAFETY: nothing but the call uses the reference.
         async move { unsafe { shared.stream() }.readable(false).await }
     }
 
-    fn polled(&self) -> Rc<Shared> {
+    /// For a poll, which the ring may know of for longer than anybody waits for it.
+    fn to_poll(&self) -> Rc<Shared> {
         self.shared.polled.set(true);
         Rc::clone(&self.shared)
     }
@@ -284,7 +290,7 @@ impl Socket {
     /// Gives the descriptor back. `None`, and the connection closes, where an operation is still under way.
     pub(crate) fn into_fd(self) -> Option<OwnedFd> {
         let Self { shared, reader, writer } = self;
-        if shared.read.is_busy() || shared.write.is_busy() {
+        if !shared.is_quiet() {
             return None;
         }
         drop((reader, writer));

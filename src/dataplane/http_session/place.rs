@@ -1,7 +1,6 @@
 //! A place on a node for one request: taken where there is one, waited for in the queue where there is none.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
 use super::Session;
@@ -86,12 +85,10 @@ impl Session {
             Ok(node) => {
                 let (at, local) = backend.find(node, &self.worker().view());
                 if course.tried().contains(&at) {
-                    let alone = queue.shared.waiting() == 0;
-                    queue.hand_on(Arc::clone(&local.node));
+                    let alone = queue.decline(&local.node);
                     if self.timer.now() >= due {
                         return Err(refusal(backend, too_late, exchange));
                     }
-                    // Nobody else wants it: it would be offered again at once.
                     return if alone { self.pause(job).await.map(|()| None) } else { Ok(None) };
                 }
                 if at != ELSEWHERE {

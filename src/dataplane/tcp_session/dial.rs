@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -143,12 +142,10 @@ impl Session {
         let node = waited?;
         let (at, local) = backend.find(node, &self.worker().view());
         if attempts.tried().contains(&at) {
-            let alone = queue.shared.waiting() == 0;
-            queue.hand_on(Arc::clone(&local.node));
+            let alone = queue.decline(&local.node);
             if self.timer.now() >= due {
                 return Err(End::Fault(too_late));
             }
-            // Nobody else wants it: it would be offered again at once.
             return if alone { self.pause().await.map(|()| None) } else { Ok(None) };
         }
         Ok(InFlight::on_place(&local, queue, &self.timer, backend.panics()).map(|begun| (at, begun)))
