@@ -20,10 +20,14 @@ use crate::logic::limits::{LARGE_BUFFER_BYTES, MEDIUM_BUFFER_BYTES, SMALL_BUFFER
 /// Room before the bytes of a fresh buffer, for what a head gains when it is rewritten.
 const FRONT: usize = 512;
 /// Sizes of the pool's buffers, with the front room on top so that a read of the round size fits.
-const SIZES: [usize; 3] =
-    [SMALL_BUFFER_BYTES, MEDIUM_BUFFER_BYTES + FRONT * 2, LARGE_BUFFER_BYTES + FRONT * 2];
+const SIZES: [usize; 4] = [
+    SMALL_BUFFER_BYTES,
+    MEDIUM_BUFFER_BYTES + FRONT * 2,
+    LARGE_BUFFER_BYTES + FRONT * 2,
+    SMALL_BUFFER_BYTES + FRONT * 2,
+];
 /// Free buffers of each size that a worker keeps at most.
-const FREE_MAX: [usize; 3] = [1024, 128, 64];
+const FREE_MAX: [usize; 4] = [1024, 128, 64, 1024];
 
 const _: () = assert!(FRONT >= FRONT_ROOM && SIZES[0] > FRONT * 2 + BACK_ROOM);
 
@@ -33,23 +37,33 @@ pub(crate) enum Size {
     Small,
     Medium,
     Large,
+    /// Hardly more than a small one, for a read that waits while a connection to a node idles. The allocator keeps each
+    /// size in pages of its own: after a burst of clients the few that stay would hold the pages of those that went.
+    Idle,
 }
 
 impl Size {
     /// The next size up; the largest stays.
     pub(crate) fn larger(self) -> Self {
         match self {
-            Self::Small => Self::Medium,
+            Self::Small | Self::Idle => Self::Medium,
             Self::Medium | Self::Large => Self::Large,
         }
     }
 
     /// The smallest size with room for `bytes` behind the front room; the largest where none has.
     pub(crate) fn fitting(bytes: usize) -> Self {
-        [Self::Small, Self::Medium]
-            .into_iter()
-            .find(|&size| bytes + FRONT + BACK_ROOM <= SIZES[size as usize])
-            .unwrap_or(Self::Large)
+        let smallest = [Self::Small, Self::Medium].into_iter().find(|size| size.fits(bytes));
+        smallest.unwrap_or(Self::Large)
+    }
+
+    /// For a response of so many bytes, whose read may wait for it for as long as the connection idles.
+    pub(crate) fn of_response(bytes: usize) -> Self {
+        if Self::Idle.fits(bytes) { Self::Idle } else { Self::Medium }
+    }
+
+    fn fits(self, bytes: usize) -> bool {
+        bytes + FRONT + BACK_ROOM <= SIZES[self as usize]
     }
 }
 
@@ -99,7 +113,8 @@ impl Buf {
         match self.bytes.len() {
             len if len == SIZES[0] => Size::Small,
             len if len == SIZES[1] => Size::Medium,
-            _ => Size::Large,
+            len if len == SIZES[2] => Size::Large,
+            _ => Size::Idle,
         }
     }
 
@@ -234,7 +249,7 @@ unsafe impl IoBufMut for Buf {
 }
 
 thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool { free: [Vec::new(), Vec::new(), Vec::new()], idle: [0; 3] }) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { free: [const { Vec::new() }; 4], idle: [0; 4] }) };
 }
 
 /// Gives back to the allocator half of the buffers that nobody needed since the last call.
@@ -243,9 +258,9 @@ pub(crate) fn trim() {
 }
 
 struct Pool {
-    free: [Vec<Box<[u8]>>; 3],
+    free: [Vec<Box<[u8]>>; 4],
     /// The fewest that were free at any moment since the last trim.
-    idle: [usize; 3],
+    idle: [usize; 4],
 }
 
 impl Pool {

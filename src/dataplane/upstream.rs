@@ -120,7 +120,7 @@ impl LocalNode {
 
     /// Starts the read that a response will arrive in.
     pub(crate) fn start_read(&self, socket: &mut Socket) {
-        socket.start_read(Buf::new(Size::fitting(self.response_bytes.get()).min(Size::Medium)));
+        socket.start_read(Buf::new(Size::of_response(self.response_bytes.get())));
     }
 
     /// Closes what the node closed, and what was not needed for too long.
