@@ -25,6 +25,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use self::outcome::Exchange;
 use self::peer::Peer;
 use self::prepare::Prepared;
 use super::buffers::{Buf, Size};
@@ -144,11 +145,13 @@ impl Session {
 
     /// One request. False where it was the connection's last.
     async fn exchange(&mut self, buf: Buf, start: usize, end: usize) -> bool {
-        match self.prepare(buf, start, end, Instant::now()) {
-            Prepared::Answer { exchange, response, keep_alive } => {
-                self.answer(exchange, response, keep_alive).await
+        // Both stay here until the exchange is over: they are large, and would be moved at every step.
+        let mut exchange = Exchange::new(self.worker().view(), Instant::now());
+        match self.prepare(&mut exchange, buf, start, end) {
+            Prepared::Answer { response, keep_alive } => {
+                self.answer(&mut exchange, response, keep_alive).await
             }
-            Prepared::Forward { exchange, job } => self.forward(exchange, job).await,
+            Prepared::Forward(ref mut job) => self.forward(&mut exchange, job).await,
         }
     }
 

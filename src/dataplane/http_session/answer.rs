@@ -23,7 +23,7 @@ impl Exchange {
 
 impl Session {
     /// Sends a composed response. False where the connection is over.
-    pub(super) async fn answer(&mut self, mut exchange: Exchange, response: Buf, keep_alive: bool) -> bool {
+    pub(super) async fn answer(&mut self, exchange: &mut Exchange, response: Buf, keep_alive: bool) -> bool {
         exchange.composed(&response);
         let sent = self.send(response).await;
         if !sent {
@@ -55,7 +55,7 @@ impl Session {
     }
 
     /// Answers a request that no node could. False where the connection is over.
-    pub(super) async fn fail(&mut self, mut exchange: Exchange, fault: Fault, clean: bool) -> bool {
+    pub(super) async fn fail(&mut self, exchange: &mut Exchange, fault: Fault, clean: bool) -> bool {
         let Some(facts) = exchange.facts else { return false };
         let keep_alive = clean && facts.keep_alive && !fault.closes() && !self.worker().is_draining();
         let response = self.worker().with_scratch(|out| {

@@ -84,15 +84,15 @@ pub(super) enum Event {
 
 impl Session {
     /// Serves one request from a node. False where the client's connection is over.
-    pub(super) async fn forward(&mut self, mut exchange: Exchange, mut job: Job) -> bool {
-        let timeouts = exchange.view.snapshot.routes.get(job.route).timeouts;
-        let limits = exchange.view.snapshot.limits;
+    pub(super) async fn forward(&mut self, exchange: &mut Exchange, job: &mut Job) -> bool {
         let view = Rc::clone(&exchange.view);
+        let timeouts = &view.snapshot.routes.get(job.route).timeouts;
+        let limits = &view.snapshot.limits;
         let backend = view.backend(job.backend);
         let mut course = Course::begin(backend, exchange.began);
         let mut hedge = Hedge::Off;
         loop {
-            let taken = self.take_place(backend, &mut course, &mut exchange, &mut job).await;
+            let taken = self.take_place(backend, &mut course, exchange, job).await;
             let (mut at, mut in_flight) = match taken {
                 Ok(taken) => taken,
                 Err(NoPlace::ClientGone) => {
@@ -103,13 +103,13 @@ impl Session {
             };
             let node = Rc::clone(in_flight.node());
             exchange.node = Some(Rc::clone(&node));
-            let (trouble, refused) = match self.open(&node, course.wants_fresh(), &timeouts).await {
+            let (trouble, refused) = match self.open(&node, course.wants_fresh(), timeouts).await {
                 Ok(mut connection) => {
                     exchange.connect_us = connection.connect_us;
                     course.connected();
                     in_flight.connected();
                     if exchange.retries == 0 {
-                        hedge = Hedge::arm(backend, &job, &mut exchange);
+                        hedge = Hedge::arm(backend, job, exchange);
                     }
                     let mut attempt = Attempt {
                         at,
@@ -117,10 +117,10 @@ impl Session {
                         hedge: &mut hedge,
                         backend,
                         course: &mut course,
-                        timeouts: &timeouts,
-                        limits: &limits,
+                        timeouts,
+                        limits,
                     };
-                    let response = self.attempt(&mut connection, &mut job, &mut exchange, &mut attempt).await;
+                    let response = self.attempt(&mut connection, job, exchange, &mut attempt).await;
                     at = attempt.at;
                     // Whatever is under way on another node is over with it.
                     hedge.end();
@@ -131,7 +131,7 @@ impl Session {
                             }
                             in_flight.responded(exchange.status);
                             return self
-                                .deliver(exchange, job, started, connection, in_flight, &timeouts)
+                                .deliver(exchange, job, started, connection, in_flight, timeouts)
                                 .await;
                         }
                         Err(trouble) => {
@@ -168,7 +168,7 @@ impl Session {
                     (Failure::Status(status), Next::Elsewhere)
                 }
                 Trouble::Failed(failure) => {
-                    let next = course.after(failure, at, &job);
+                    let next = course.after(failure, at, job);
                     match next {
                         Next::Again => in_flight.node().was_stale(),
                         _ => in_flight.failed(),
@@ -245,17 +245,16 @@ impl Session {
         let mut interims = 0;
         let mut arrived: Option<Buf> = None;
         loop {
-            if let Some(buf) = &mut arrived {
+            if let Some(buf) = arrived.take() {
                 match self.begin_response(buf, &mut scanner, job, exchange, limits) {
-                    Begin::Partial => {
+                    Begin::Partial(mut buf) => {
                         if !buf.make_room() {
                             return Err(Trouble::Fault(Fault::BadResponse));
                         }
-                        if let Some(buf) = arrived.take() {
-                            connection.socket.start_read(buf);
-                        }
+                        connection.socket.start_read(buf);
                     }
-                    Begin::Interim(head) => {
+                    Begin::Interim(head, rest) => {
+                        arrived = Some(rest);
                         interims += 1;
                         if interims > INTERIM_RESPONSES_MAX {
                             return Err(Trouble::Fault(Fault::BadResponse));
@@ -466,14 +465,14 @@ impl Session {
     /// Looks at what has arrived of a response.
     fn begin_response(
         &self,
-        buf: &mut Buf,
+        mut buf: Buf,
         scanner: &mut HeadScanner,
         job: &Job,
         exchange: &mut Exchange,
         limits: &MessageLimits,
     ) -> Begin {
         let end = match scanner.advance(buf.filled(), limits) {
-            Ok(Scan::Partial) => return Begin::Partial,
+            Ok(Scan::Partial) => return Begin::Partial(buf),
             // Empty lines before a response are nobody's mistake to forgive.
             Ok(Scan::Complete { start: 0, end }) => end,
             Ok(Scan::Complete { .. }) | Err(_) => return Begin::Bad,
@@ -488,12 +487,11 @@ impl Session {
                 buf.consume(end);
                 // An HTTP/1.0 client does not know what an interim response is (RFC 9110, 15.2).
                 let known = job.facts.version == Version::Http11;
-                return Begin::Interim(known.then(|| Buf::holding(scratch)));
+                return Begin::Interim(known.then(|| Buf::holding(scratch)), buf);
             }
             exchange.status = meaning.status;
             exchange.first_byte_us = exchange.elapsed_us();
-            let arrived = std::mem::replace(buf, Buf::new(Size::Small));
-            start(arrived, end, scratch, &meaning, job.is_clean()).map_or(Begin::Bad, Begin::Final)
+            start(buf, end, scratch, &meaning, job.is_clean()).map_or(Begin::Bad, Begin::Final)
         })
     }
 
@@ -537,9 +535,9 @@ struct Meaning {
 
 /// What the bytes of a response amount to.
 enum Begin {
-    Partial,
-    /// The rewritten head, for a client that knows such responses.
-    Interim(Option<Buf>),
+    Partial(Buf),
+    /// The rewritten head, for a client that knows such responses, and what has arrived behind it.
+    Interim(Option<Buf>, Buf),
     Final(Started),
     Bad,
 }

@@ -84,8 +84,8 @@ impl Exchange {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Counts it, records how long it took, and writes its line.
-    pub(super) fn end(mut self, session: &Session, end: End) {
+    /// Counts it, records how long it took, writes its line, and gives its place among those of its route back.
+    pub(super) fn end(&mut self, session: &Session, end: End) {
         let worker = session.worker();
         let listener = session.admission.listener;
         let total_us = self.elapsed_us();
@@ -112,6 +112,7 @@ impl Exchange {
         if let Some(draft) = self.draft.take() {
             self.log(session, draft, end, timing);
         }
+        self.place = None;
     }
 
     /// Tells the node's estimate how long it took to answer. Failures have told theirs; a client that leaves before the

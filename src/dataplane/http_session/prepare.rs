@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Instant;
 
 use super::outcome::Exchange;
 use super::upload::Upload;
@@ -25,9 +24,9 @@ use crate::logic::route::{
 /// What is to be done.
 pub(super) enum Prepared {
     /// Send this.
-    Answer { exchange: Exchange, response: Buf, keep_alive: bool },
+    Answer { response: Buf, keep_alive: bool },
     /// Send the request to a node.
-    Forward { exchange: Exchange, job: Job },
+    Forward(Job),
 }
 
 /// A request on its way to a node.
@@ -95,25 +94,29 @@ pub(super) enum Composed {
 
 impl Session {
     /// Decides about the head at `start..end` of what `buf` holds.
-    pub(super) fn prepare(&mut self, mut buf: Buf, start: usize, end: usize, began: Instant) -> Prepared {
+    pub(super) fn prepare(
+        &mut self,
+        exchange: &mut Exchange,
+        mut buf: Buf,
+        start: usize,
+        end: usize,
+    ) -> Prepared {
         let worker = Rc::clone(self.worker());
-        let mut exchange = Exchange::new(worker.view(), began);
         buf.consume(start);
         let end = end - start;
         exchange.head_in = end as u64;
         worker.with_scratch(|scratch| {
-            let composed = self.compose(&mut exchange, &buf, end, scratch);
+            let composed = self.compose(exchange, &buf, end, scratch);
             match (composed, exchange.facts) {
                 (Composed::Request(backend, route, tie), Some(facts)) => {
-                    let job = self.job(&mut exchange, (backend, route, tie), facts, buf, end, scratch);
-                    Prepared::Forward { exchange, job }
+                    Prepared::Forward(self.job(exchange, (backend, route, tie), facts, buf, end, scratch))
                 }
                 (Composed::Response { status, keep_alive, fault }, _) => {
                     let response = Buf::holding(scratch);
                     exchange.status = status;
                     exchange.fault = fault;
                     self.leave_body(exchange.facts, buf, end);
-                    Prepared::Answer { exchange, response, keep_alive }
+                    Prepared::Answer { response, keep_alive }
                 }
                 // Composing a request has read its facts.
                 (Composed::Request(..), None) => unreachable!("a request without facts"),
@@ -330,8 +333,8 @@ impl Session {
                 Buf::holding(head)
             }
         };
-        let limits = self.worker().view().snapshot.limits;
-        let flow = |framing| BodyFlow::new(framing, framing == Framing::Chunked, limits.body_bytes_max);
+        let body_bytes_max = exchange.view.snapshot.limits.body_bytes_max;
+        let flow = |framing| BodyFlow::new(framing, framing == Framing::Chunked, body_bytes_max);
         Job {
             backend,
             route,

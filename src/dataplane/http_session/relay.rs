@@ -40,8 +40,8 @@ impl Session {
     /// Sends a response that has begun, and settles what becomes of both connections. False where the client's is over.
     pub(super) async fn deliver(
         &mut self,
-        mut exchange: Exchange,
-        mut job: Job,
+        exchange: &mut Exchange,
+        job: &mut Job,
         started: Started,
         mut connection: Connection,
         in_flight: InFlight,
@@ -85,9 +85,9 @@ impl Session {
         }
         let ended = match hand_over {
             true => Ok(()),
-            false => match download.pipe(&job) {
+            false => match download.pipe(job) {
                 Some(pipe) => self.splice(pipe, sending, &mut download, &connection, timeouts).await,
-                None => self.relay(&mut download, &mut job, &mut connection, timeouts).await,
+                None => self.relay(&mut download, job, &mut connection, timeouts).await,
             },
         };
         exchange.body_in += job.upload.as_ref().map_or(job.uploaded, Upload::bytes);

@@ -26,7 +26,7 @@ impl Session {
     /// Sends the 101 and becomes a tunnel. Always the connection's last.
     pub(super) async fn switch(
         &mut self,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
         head: Option<Buf>,
         first: Buf,
         mut connection: Connection,
