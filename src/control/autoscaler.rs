@@ -128,10 +128,17 @@ pub trait Signals: Send + Sync {
 /// Gives the engine that starts such nodes.
 pub type EngineOf = Box<dyn Fn(&FleetSettings) -> Arc<dyn Fleet> + Send>;
 
+/// One engine, which several fleets may share.
+struct Engine {
+    fleet: Arc<dyn Fleet>,
+    /// Why it does nothing, while it does not.
+    trouble: Option<Arc<str>>,
+}
+
 /// Scales all backends that have a fleet.
 pub struct Autoscaler {
     groups: Vec<Group>,
-    engines: Vec<Arc<dyn Fleet>>,
+    engines: Vec<Engine>,
     engine: EngineOf,
     wiring: Wiring,
     news: mpsc::Receiver<News>,
@@ -185,7 +192,7 @@ impl Autoscaler {
                 continue;
             }
             let index = self.engine_for(fleet);
-            let engine = Arc::clone(&self.engines[index]);
+            let engine = Arc::clone(&self.engines[index].fleet);
             added.push(index);
             self.groups.push(Group::new(backend, fleet, engine, index, self.hand_in.clone(), now));
         }
@@ -195,12 +202,12 @@ impl Autoscaler {
 
     fn engine_for(&mut self, fleet: &FleetSettings) -> usize {
         let found = (self.engine)(fleet);
-        if let Some(known) = self.engines.iter().position(|known| known.name() == found.name()) {
+        if let Some(known) = self.engines.iter().position(|known| known.fleet.name() == found.name()) {
             return known;
         }
         let index = self.engines.len();
         forward(index, found.watch(), self.hand_in.clone());
-        self.engines.push(found);
+        self.engines.push(Engine { fleet: found, trouble: None });
         index
     }
 
@@ -254,6 +261,7 @@ impl Autoscaler {
         match change {
             Change::Appeared => self.look_at(engine),
             Change::Resync => {
+                self.engines[engine].trouble = None;
                 self.groups
                     .iter_mut()
                     .filter(|group| group.engine_index == engine)
@@ -262,9 +270,9 @@ impl Autoscaler {
             }
             Change::Down(error) => {
                 let text = format!("{error}; nodes that run go on");
-                for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
-                    group.engine_trouble = Some(text.as_str().into());
-                    if error.fault == EngineFault::Slow {
+                self.engines[engine].trouble = Some(text.as_str().into());
+                if error.fault == EngineFault::Slow {
+                    for group in self.groups.iter_mut().filter(|group| group.engine_index == engine) {
                         group.engine_hangs(&error, &self.wiring, now);
                     }
                 }
@@ -283,13 +291,13 @@ impl Autoscaler {
     }
 
     fn tell_engine(&self, engine: usize, level: Level, text: String) {
-        let name = self.engines.get(engine).map_or("", |engine| engine.name());
+        let name = self.engines.get(engine).map_or("", |engine| engine.fleet.name());
         self.wiring.events.send(Event::now(Kind::Fleet, level, format!("{name}: {text}")));
     }
 
     /// Asks an engine for its list.
     fn look_at(&self, index: usize) {
-        let Some(engine) = self.engines.get(index).cloned() else { return };
+        let Some(engine) = self.engines.get(index).map(|engine| Arc::clone(&engine.fleet)) else { return };
         let (asked, hand_in) = (self.began.elapsed(), self.hand_in.clone());
         tokio::spawn(async move {
             let listed = engine.list().await;
@@ -336,7 +344,7 @@ impl Autoscaler {
     }
 
     fn end_orphan(&self, index: usize, unit: &Unit) {
-        let Some(engine) = self.engines.get(index).cloned() else { return };
+        let Some(engine) = self.engines.get(index).map(|engine| Arc::clone(&engine.fleet)) else { return };
         let text =
             format!("stopping {}: the configuration has no backend `{}` any more", unit.id, unit.backend);
         self.tell_engine(index, Level::Info, text);
@@ -387,7 +395,8 @@ impl Autoscaler {
         for group in &self.groups {
             let fleet = table.entry(Arc::clone(&group.name)).or_default();
             fleet.nodes.extend(group.published());
-            fleet.trouble = group.trouble();
+            // The cause first: what its engine does not do, no fleet can.
+            fleet.trouble = self.engines[group.engine_index].trouble.clone().or_else(|| group.trouble());
             if !group.leaves {
                 fleet.standing = Some(group.standing(self.wiring.dry_run, now));
             }

@@ -69,8 +69,6 @@ pub(super) struct Group {
     is_known: bool,
     /// The engine stopped answering: what it was asked since then has no answer to wait for.
     hangs: bool,
-    /// Why the engine does nothing, while it does not.
-    pub(super) engine_trouble: Option<Arc<str>>,
     /// Why the last node ended that did not come up, and its last words.
     last_failure: String,
     /// Why the last roll has stopped.
@@ -107,18 +105,14 @@ impl Group {
             hand_in,
             is_known: false,
             hangs: false,
-            engine_trouble: None,
             last_failure: String::new(),
             roll_trouble: None,
             gone: Vec::new(),
         }
     }
 
-    /// Why it is not as it should be, and what comes next: the cause first.
+    /// Why it is not as it should be though its engine works, and what comes next.
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
-        if let Some(trouble) = &self.engine_trouble {
-            return Some(Arc::clone(trouble));
-        }
         let failing = self.starts.pause().map(|pause| {
             let count = match self.starts.failures() {
                 1 => "the last start failed".to_owned(),
@@ -213,7 +207,6 @@ impl Group {
     }
 
     pub(super) fn engine_is_back(&mut self, wiring: &Wiring, now: Duration) {
-        self.engine_trouble = None;
         if self.hangs {
             let error = EngineError::new(EngineFault::Slow, "the engine did not answer", "it is told again");
             self.engine_hangs(&error, wiring, now);

@@ -505,3 +505,21 @@ async fn what_is_wrong_stands_with_the_fleet_until_it_is_right() {
     engine.with(|state| state.out_of_order = false);
     rig.wait("one serves", |rig| rig.calls() == [Call::Serving] && trouble(rig).is_none()).await;
 }
+
+#[tokio::test]
+async fn a_fleet_that_a_reload_adds_tells_what_is_wrong_with_its_engine() {
+    let engine = Arc::new(Memory::default());
+    let mut rig = Rig::start(Arc::clone(&engine), 0, 4, false);
+    let trouble = |rig: &Rig| rig.table.borrow().get("api").and_then(|fleet| fleet.trouble.clone());
+    rig.wait("the fleet is there", |rig| rig.table.borrow().contains_key("api")).await;
+    let first = rig.reload.borrow().clone();
+    rig.reload.send_replace(without_backend());
+    rig.wait("it is gone", |rig| !rig.table.borrow().contains_key("api")).await;
+    let watcher = engine.with(|state| state.watchers[0].clone());
+    let down = EngineError::new(EngineFault::Down, "no engine answers", "start it");
+    watcher.send(Change::Down(down)).await.unwrap();
+    rig.reload.send_replace(first);
+    rig.wait("the trouble", |rig| trouble(rig).is_some_and(|text| text.contains("start it"))).await;
+    watcher.send(Change::Resync).await.unwrap();
+    rig.wait("no trouble", |rig| rig.table.borrow().contains_key("api") && trouble(rig).is_none()).await;
+}
