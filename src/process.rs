@@ -157,7 +157,7 @@ async fn live(
     let (fleet_orders, fleets_ordered) = mpsc::channel(ORDERS_WAITING_MAX);
     let (table, fleets) = watch::channel(FleetTable::new());
     let autoscaler = Autoscaler::new(
-        fleets::engines(&settings.source.name, events.clone()),
+        fleets::engines(&settings.source.name, manner.dry_run, events.clone()),
         autoscaler::Wiring {
             published: meeting.published.clone(),
             table,

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::group::{Group, News};
-use super::fleet::{Change, EngineFault, Fleet, Unit};
+use super::fleet::{Change, EngineFault, Fleet, Unit, UnitId};
 use super::left_out::LeftOut;
 use super::reload::InForce;
 use crate::config::settings::FleetSettings;
@@ -37,6 +37,9 @@ use crate::shared::snapshot::Published;
 const LOOKS: u32 = 5;
 /// The engines' lists are read again by themselves this often: what no event told is found then.
 const RESYNC: Duration = Duration::from_secs(30);
+
+/// When a unit that did not end is told again.
+const END_AGAIN: Duration = Duration::from_secs(60);
 
 /// The fleets, by backend: what the registry shall publish.
 pub type FleetTable = HashMap<Arc<str>, FleetState>;
@@ -146,6 +149,8 @@ pub struct Autoscaler {
     began: Instant,
     /// Containers that joined nothing.
     left_out: LeftOut,
+    /// Units of backends that are gone, which are being stopped, and since when.
+    ending: HashMap<UnitId, Duration>,
 }
 
 impl Autoscaler {
@@ -162,6 +167,7 @@ impl Autoscaler {
             hand_in,
             began,
             left_out: LeftOut::default(),
+            ending: HashMap::new(),
         };
         autoscaler.go_by_settings();
         autoscaler
@@ -343,7 +349,14 @@ impl Autoscaler {
         }
     }
 
-    fn end_orphan(&self, index: usize, unit: &Unit) {
+    /// Once, and again where that has come to nothing: a second SIGTERM ends many programs at once.
+    fn end_orphan(&mut self, index: usize, unit: &Unit) {
+        let now = self.began.elapsed();
+        self.ending.retain(|_, since| now.saturating_sub(*since) < END_AGAIN);
+        if self.ending.contains_key(&unit.id) {
+            return;
+        }
+        self.ending.insert(unit.id.clone(), now);
         let Some(engine) = self.engines.get(index).map(|engine| Arc::clone(&engine.fleet)) else { return };
         let text =
             format!("stopping {}: the configuration has no backend `{}` any more", unit.id, unit.backend);

@@ -196,7 +196,9 @@ impl DockerFleet {
         port: u16,
     ) -> Result<Unit, EngineError> {
         client.start_container(id, None).await.map_err(|error| self.trouble(&error))?;
+        let asked = Instant::now();
         let seen = client.inspect_container(id, None).await.map_err(|error| self.trouble(&error))?;
+        self.0.fitness.see_started(id, &seen, asked);
         let address = container::address(settings, &seen, port)?;
         lock(&self.0.limits).insert(UnitId(id.into()), container::cores_limit(&seen));
         Ok(Unit {

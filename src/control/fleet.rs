@@ -184,6 +184,8 @@ pub enum Unfit {
     Paused,
     /// Its own health check fails.
     Unhealthy,
+    /// Its own health check has not passed yet.
+    Unproven,
 }
 
 impl Unfit {
@@ -192,6 +194,7 @@ impl Unfit {
         match self {
             Self::Paused => "is paused by somebody: `docker unpause` wakes it",
             Self::Unhealthy => "fails its own health check (HEALTHCHECK): see `docker inspect`",
+            Self::Unproven => "has not passed its own health check (HEALTHCHECK) yet",
         }
     }
 }

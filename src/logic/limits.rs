@@ -365,6 +365,9 @@ pub const SCALE_STALE: Duration = Duration::from_secs(5);
 pub const START_RETRY_MIN: Duration = Duration::from_secs(1);
 /// Where that pause stops growing.
 pub const START_RETRY_MAX: Duration = Duration::from_secs(60);
+/// How long a node must serve before its start counts as one that has succeeded: one that ends sooner would be started again
+/// and again without a pause.
+pub const NODE_LASTING: Duration = Duration::from_secs(10);
 /// Failed starts in a row of one backend, after which only one node at a time is tried.
 pub const START_FAILURES_MAX: u32 = 5;
 /// How long an engine may take for one call; pulling an image has its own time.

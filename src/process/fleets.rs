@@ -1,5 +1,7 @@
 //! The fleets' engines, and what the autoscaler cannot see by itself.
 
+mod held;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use crate::config::Settings;
 use crate::config::settings::FleetSettings;
 use crate::control::autoscaler::{EngineOf, Signals};
 use crate::control::docker::{DockerFleet, choose};
-use crate::control::fleet::Fleet;
+use crate::control::fleet::{EngineError, EngineFault, Fleet};
 use crate::control::no_engine::NoEngine;
 use crate::control::process_fleet::ProcessFleet;
 use crate::shared::event::EventSender;
@@ -22,13 +24,15 @@ const END_GRACE: Duration = Duration::from_secs(1);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Engines of both kinds. `configuration` is the name of the file: it tells this balancer's containers from those of
-/// others on the same engine, over restarts too.
-pub(super) fn engines(configuration: &str, events: EventSender) -> EngineOf {
+/// others on the same engine, over restarts too. `looks_on`: it starts and stops nothing, and may do so beside another one.
+pub(super) fn engines(configuration: &str, looks_on: bool, events: EventSender) -> EngineOf {
     let owner = owner(configuration);
+    let configuration = configuration.to_owned();
     let processes: Arc<dyn Fleet> = Arc::new(ProcessFleet::default());
     Box::new(move |settings| match settings {
         FleetSettings::Process(_) => Arc::clone(&processes),
-        FleetSettings::Docker(_) => docker(&owner, &events),
+        FleetSettings::Docker(_) if looks_on || held::take(&owner) => docker(&owner, &events),
+        FleetSettings::Docker(_) => Arc::new(NoEngine::new("docker", Origin::Docker, taken(&configuration))),
     })
 }
 
@@ -41,9 +45,18 @@ fn docker(owner: &str, events: &EventSender) -> Arc<dyn Fleet> {
     }
 }
 
+/// Two processes of one configuration would take each other's containers for their own.
+fn taken(configuration: &str) -> EngineError {
+    EngineError::new(
+        EngineFault::Refused,
+        format!("another plimsoll runs with {configuration}, and its containers would be taken for ours"),
+        "end it and restart this one, give this one a file of its own, or look on with `--dry-run`",
+    )
+}
+
 /// Stops and removes all containers of this balancer, for as long as [`END_TIMEOUT`]. Processes end with it by themselves.
 pub(super) async fn end_all(settings: &Settings, events: EventSender) {
-    let engine = engines(&settings.source.name, events);
+    let engine = engines(&settings.source.name, false, events);
     let fleets = settings.backends.iter().filter_map(|backend| backend.fleet.as_deref());
     let Some(docker) = fleets.into_iter().find(|fleet| matches!(fleet, FleetSettings::Docker(_))) else {
         return;

@@ -7,7 +7,7 @@ use super::group::Group;
 use super::mate::Mate;
 use crate::control::fleet::{Unfit, UnitId};
 use crate::logic::limits::WARM_TIMEOUT;
-use crate::logic::scale::lifecycle::{Leaving, Phase};
+use crate::logic::scale::lifecycle::{Happening, Leaving, Phase};
 use crate::shared::event::Level;
 
 impl Group {
@@ -21,10 +21,14 @@ impl Group {
         }
         self.nodes[index].unfit = why.map(|why| (why, now));
         let mate = &self.nodes[index];
+        let (ticket, unproven) = (mate.ticket, mate.life.is_unproven());
         match why {
+            Some(Unfit::Unproven) => self.step(ticket, &Happening::Unproven, wiring, now),
+            Some(Unfit::Unhealthy) if unproven => self.step(ticket, &Happening::Failed, wiring, now),
             Some(why) => {
                 self.tell(mate, Level::Warning, &format!("gets no new requests: it {}", why.words()), wiring)
             }
+            None if unproven => self.step(ticket, &Happening::Proven, wiring, now),
             None => self.tell(mate, Level::Info, "is fit again", wiring),
         }
     }
@@ -33,10 +37,34 @@ impl Group {
     pub(super) fn drain_unhealthy(&mut self, wiring: &Wiring, now: Duration) {
         for index in 0..self.nodes.len() {
             let mate = &self.nodes[index];
-            let late = |(why, since)| why == Unfit::Unhealthy && now.saturating_sub(since) > WARM_TIMEOUT;
-            if mate.life.is_ours() && *mate.life.phase() == Phase::Serving && mate.unfit.is_some_and(late) {
-                self.drain(index, Leaving::Unhealthy, wiring, now);
+            let late = mate.unfit.is_some_and(|(_, since)| now.saturating_sub(since) > WARM_TIMEOUT);
+            if late && mate.is_unhealthy() {
+                self.replace_unhealthy(index, wiring, now);
             }
         }
+    }
+
+    /// How many of `count` nodes may be started. Those that run and get no new requests count against `max` too; where they
+    /// fail their own health check, they make room.
+    pub(super) fn make_room(&mut self, count: u32, wiring: &Wiring, now: Duration) -> u32 {
+        loop {
+            let unfit = |mate: &&Mate| *mate.life.phase() == Phase::Serving && mate.unfit.is_some();
+            let unfit = self.nodes.iter().filter(|mate| mate.life.is_ours()).filter(unfit).count() as u32;
+            let room = self.scale.max.saturating_sub(self.view.there().saturating_add(unfit));
+            if room >= count {
+                return count;
+            }
+            let blocked = self.starts.blocked_until().is_some_and(|until| until > now);
+            match self.nodes.iter().position(Mate::is_unhealthy).filter(|_| !blocked) {
+                Some(index) => self.replace_unhealthy(index, wiring, now),
+                None => return room,
+            }
+        }
+    }
+
+    /// Another one takes its place, which may do no better: not at once, where none has lasted.
+    fn replace_unhealthy(&mut self, index: usize, wiring: &Wiring, now: Duration) {
+        self.starts.fell(now);
+        self.drain(index, Leaving::Unhealthy, wiring, now);
     }
 }

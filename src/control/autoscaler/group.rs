@@ -12,7 +12,7 @@ use super::{FleetNode, Standing, Wiring};
 use crate::config::settings::{BackendSettings, FleetSettings};
 use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unit, UnitId};
 use crate::logic::scale::ScaleSettings;
-use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide};
+use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide, failed_starts};
 use crate::logic::scale::hold;
 use crate::logic::scale::lifecycle::{Act, Happening, Leaving, Lifecycle, Phase, Tone};
 use crate::logic::scale::processor::Processor;
@@ -114,10 +114,7 @@ impl Group {
     /// Why it is not as it should be though its engine works, and what comes next.
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         let failing = self.starts.pause().map(|pause| {
-            let count = match self.starts.failures() {
-                1 => "the last start failed".to_owned(),
-                count => format!("{count} starts in a row failed"),
-            };
+            let count = failed_starts(self.starts.failures());
             let pause = pause.as_secs_f64().ceil();
             format!("{count}: {}; the next one is tried {pause} s after it", self.last_failure)
         });
@@ -266,6 +263,7 @@ impl Group {
             Action::Hold => {}
             Action::Up(count) => {
                 self.view.up_at = Some(now);
+                let count = self.make_room(count, wiring, now);
                 self.grow(count, wiring, now);
             }
             Action::Down(count) => {
@@ -369,6 +367,9 @@ impl Group {
             News::Changed(..) | News::Listed(..) => return,
         };
         self.step(*ticket, &happening, wiring, now);
+        if let News::Started(_, Ok(unit)) = news {
+            self.is_unfit(&unit.id, self.engine.unfit(&unit.id), wiring, now);
+        }
     }
 
     /// An engine that is out of order says nothing of the version that is rolled out.
@@ -389,11 +390,13 @@ impl Group {
 
     pub(super) fn happened(&mut self, unit: &UnitId, happening: &Happening, wiring: &Wiring, now: Duration) {
         let found = self.nodes.iter().find(|mate| mate.unit.as_ref().is_some_and(|known| known.id == *unit));
-        if let Some(ticket) = found.map(|mate| mate.ticket) {
-            self.step(ticket, happening, wiring, now);
-        }
+        let found = found.map(|mate| mate.ticket);
+        // Its own check says more than that it listens.
         if *happening == Happening::Passed {
             self.is_unfit(unit, None, wiring, now);
+        }
+        if let Some(ticket) = found {
+            self.step(ticket, happening, wiring, now);
         }
     }
 
@@ -481,6 +484,8 @@ impl Group {
                 Act::ReadLog => self.has_failed(index),
                 Act::Booted(took) => self.starts.succeeded(took),
                 Act::StartFailed => self.starts.failed(now),
+                Act::Fell => self.starts.fell(now),
+                Act::Lasted => self.starts.lasted(),
                 Act::Cut(count) => {
                     let event = self.said_of(mate, Level::Error, &format!("{count} requests were cut"));
                     wiring.events.send(event.input(CUT, f64::from(count)));

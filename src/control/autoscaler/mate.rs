@@ -50,6 +50,9 @@ impl Mate {
         let unit = self.unit.as_ref()?;
         let address = NodeAddress::Tcp(unit.address?);
         let (call, reason) = match self.life.phase() {
+            Phase::Warming if self.life.is_unproven() => {
+                (Call::Warming, "it runs, and has not passed its own health check (HEALTHCHECK) yet")
+            }
             Phase::Warming => (Call::Warming, "it runs, and does not listen yet"),
             Phase::Serving => match self.unfit {
                 Some((why, _)) => (Call::Unfit, why.words()),
@@ -106,6 +109,12 @@ impl Mate {
     /// Requests that it has in flight.
     pub(super) fn in_flight(&self) -> u32 {
         self.node.as_ref().map_or(0, |node| node.in_flight())
+    }
+
+    /// Is it one of ours that serves, and fails its own health check?
+    pub(super) fn is_unhealthy(&self) -> bool {
+        let unhealthy = self.unfit.is_some_and(|(why, _)| why == Unfit::Unhealthy);
+        unhealthy && self.life.is_ours() && *self.life.phase() == Phase::Serving
     }
 
     /// Has an operator taken it out, or is it unfit?

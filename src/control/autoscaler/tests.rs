@@ -1,5 +1,6 @@
 //! The autoscaler with an engine in memory: what it starts, drains and stops, and in which order.
 
+mod health;
 mod rolls;
 
 use std::collections::HashSet;

@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bollard::models::{ContainerSummary, ContainerSummaryHealthStatusEnum, ContainerSummaryStateEnum};
+use bollard::models::{
+    ContainerInspectResponse, ContainerSummary, ContainerSummaryHealthStatusEnum, ContainerSummaryStateEnum,
+    HealthStatusEnum,
+};
 
 use crate::control::fleet::{Unfit, UnitId};
 use crate::logic::limits::CHANGES_WAITING_MAX;
@@ -26,7 +29,7 @@ pub(super) fn meaning(action: &str) -> Option<Option<Unfit>> {
     match action {
         "pause" => Some(Some(Unfit::Paused)),
         "health_status: unhealthy" => Some(Some(Unfit::Unhealthy)),
-        "health_status: healthy" | "start" | "unpause" => Some(None),
+        "health_status: healthy" | "unpause" => Some(None),
         _ => None,
     }
 }
@@ -40,6 +43,10 @@ fn listed(container: &ContainerSummary) -> Option<Unfit> {
         Some(Unfit::Paused)
     } else if health == Some(ContainerSummaryHealthStatusEnum::UNHEALTHY) || words.ends_with("(unhealthy)") {
         Some(Unfit::Unhealthy)
+    } else if health == Some(ContainerSummaryHealthStatusEnum::STARTING)
+        || words.ends_with("(health: starting)")
+    {
+        Some(Unfit::Unproven)
     } else {
         None
     }
@@ -55,6 +62,16 @@ impl Fitness {
             known.clear();
         }
         known.insert(id.to_owned(), Known { unfit, told: now });
+    }
+
+    /// Takes one that was just started, as it was at a time: has it a health check of its own?
+    pub(super) fn see_started(&self, id: &str, seen: &ContainerInspectResponse, asked: Instant) {
+        let health = seen.state.as_ref().and_then(|state| state.health.as_ref()?.status);
+        let mut known = self.lock();
+        if health == Some(HealthStatusEnum::STARTING) && known.get(id).is_none_or(|known| known.told <= asked)
+        {
+            known.insert(id.to_owned(), Known { unfit: Some(Unfit::Unproven), told: asked });
+        }
     }
 
     /// Takes a container of a list that was asked for at a time.
@@ -121,6 +138,7 @@ mod tests {
         for (state, status, unfit) in [
             (ContainerSummaryStateEnum::RUNNING, "Up 2 hours (unhealthy)", Some(Unfit::Unhealthy)),
             (ContainerSummaryStateEnum::PAUSED, "Up 2 hours (Paused)", Some(Unfit::Paused)),
+            (ContainerSummaryStateEnum::RUNNING, "Up 2 seconds (health: starting)", Some(Unfit::Unproven)),
             (ContainerSummaryStateEnum::RUNNING, "Up 2 hours (healthy)", None),
         ] {
             fitness.see(&container(state, status), later);

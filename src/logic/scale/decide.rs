@@ -156,9 +156,9 @@ pub fn decide(history: &History, fleet: &FleetView, settings: &ScaleSettings, no
         decision.action = Action::Hold;
         decision.reason = Reason::Failing;
         decision.words = format!(
-            "{} wanted, but {} starts in a row failed: the next try is in {:.0} s",
+            "{} wanted, but {}: the next try is in {:.0} s",
             nodes(decision.wanted),
-            fleet.failures,
+            failed_starts(fleet.failures),
             (until - now).as_secs_f64().ceil()
         );
     }
@@ -217,6 +217,10 @@ impl Desk<'_> {
         let there = self.fleet.there();
         let need = growing(self.history, self.fleet, self.settings, self.now);
         let floor = self.floor();
+        // What the window still remembers of it is no need: it would be started again as soon as it was let go.
+        if self.is_idle() {
+            return self.down(&need, floor);
+        }
         let wanted = need.nodes.clamp(floor, self.settings.max);
         if wanted > there {
             return self.up(&need, wanted);
@@ -230,9 +234,13 @@ impl Desk<'_> {
 
     /// The fewest nodes that the load could leave.
     fn floor(&self) -> u32 {
-        let asleep = self.settings.min == 0
-            && (self.fleet.there() == 0 || self.history.idle_for(self.now) >= self.settings.idle);
+        let asleep = self.is_idle() || (self.settings.min == 0 && self.fleet.there() == 0);
         if asleep { 0 } else { self.settings.min.max(1) }
+    }
+
+    /// Has nobody used it for so long that it may sleep?
+    fn is_idle(&self) -> bool {
+        self.settings.min == 0 && self.history.idle_for(self.now) >= self.settings.idle
     }
 
     fn up(&self, need: &Need, wanted: u32) -> Decision {
@@ -309,6 +317,11 @@ fn plain(action: Action, reason: Reason, wanted: u32, words: String) -> Decision
 fn with(mut decision: Decision, need: &Need) -> Decision {
     decision.inputs.extend(need.inputs.iter().copied());
     decision
+}
+
+/// So many starts in a row that failed, in words.
+pub fn failed_starts(count: u32) -> String {
+    if count == 1 { "the last start failed".into() } else { format!("{count} starts in a row failed") }
 }
 
 fn nodes(count: u32) -> String {

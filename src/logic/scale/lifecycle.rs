@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use crate::logic::limits::{NODE_DRAIN_MAX, NODE_QUIET, WARM_TIMEOUT};
+use crate::logic::limits::{NODE_DRAIN_MAX, NODE_LASTING, NODE_QUIET, WARM_TIMEOUT};
 
 /// The pause before an engine that did not do as told is told again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -107,8 +107,14 @@ pub enum Happening {
     Created,
     /// It runs.
     Started,
-    /// Its check passed: its own, or the engine's.
+    /// It listens.
     Passed,
+    /// It has a health check of its own, which has not passed yet.
+    Unproven,
+    /// That check has passed.
+    Proven,
+    /// That check has failed.
+    Failed,
     /// A signal was sent to it, not by us: its number.
     Killed(i32),
     /// It ran out of memory.
@@ -150,6 +156,10 @@ pub enum Act {
     Booted(Duration),
     /// It did not come up: the next start waits.
     StartFailed,
+    /// It came up, and ended or failed soon after: the next start waits.
+    Fell,
+    /// It has served for [`NODE_LASTING`].
+    Lasted,
     /// So many requests were cut.
     Cut(u32),
     /// Tell people.
@@ -173,6 +183,11 @@ pub struct Lifecycle {
     phase: Phase,
     ours: bool,
     has_served: bool,
+    has_lasted: bool,
+    /// It takes connections.
+    listens: bool,
+    /// Its own health check has not passed yet.
+    unproven: bool,
     out_of_memory: bool,
     in_flight: u32,
     ordered: Duration,
@@ -196,6 +211,9 @@ impl Lifecycle {
             phase,
             ours,
             has_served: false,
+            has_lasted: false,
+            listens: false,
+            unproven: false,
             out_of_memory: false,
             in_flight: 0,
             ordered: now,
@@ -218,6 +236,11 @@ impl Lifecycle {
         self.ours
     }
 
+    /// Is its own health check what it waits for?
+    pub fn is_unproven(&self) -> bool {
+        self.unproven
+    }
+
     /// On its way to serving.
     pub fn is_starting(&self) -> bool {
         matches!(self.phase, Phase::Pulling(_) | Phase::Creating | Phase::Starting | Phase::Warming)
@@ -236,6 +259,12 @@ impl Lifecycle {
             Happening::Created => self.advance(Phase::Starting, now),
             Happening::Started => self.started(now),
             Happening::Passed => self.passed(now),
+            Happening::Unproven => {
+                self.unproven |= !self.has_served;
+                Vec::new()
+            }
+            Happening::Proven => self.proven(now),
+            Happening::Failed => self.check_failed(now),
             Happening::Killed(signal) => self.killed(signal, now),
             Happening::OutOfMemory => {
                 self.out_of_memory = true;
@@ -259,7 +288,11 @@ impl Lifecycle {
         let in_flight = self.in_flight;
         match &mut self.phase {
             Phase::Warming if now.saturating_sub(self.entered) > WARM_TIMEOUT && self.ours => {
-                self.fail(format!("did not pass its check within {} s", WARM_TIMEOUT.as_secs()), now)
+                self.fail(self.lateness(), now)
+            }
+            Phase::Serving if !self.has_lasted && now.saturating_sub(self.entered) >= NODE_LASTING => {
+                self.has_lasted = true;
+                if self.ours { vec![Act::Lasted] } else { Vec::new() }
             }
             Phase::Draining { since, quiet_since, why } => {
                 *quiet_since = (in_flight == 0).then(|| quiet_since.unwrap_or(now));
@@ -311,6 +344,10 @@ impl Lifecycle {
         if self.phase != Phase::Warming {
             return Vec::new();
         }
+        self.listens = true;
+        if self.unproven {
+            return Vec::new();
+        }
         let first = !self.has_served;
         let took = now.saturating_sub(self.ordered);
         self.has_served = true;
@@ -320,6 +357,34 @@ impl Lifecycle {
             acts.push(Act::Booted(took));
         }
         acts
+    }
+
+    fn proven(&mut self, now: Duration) -> Vec<Act> {
+        self.unproven = false;
+        if self.listens { self.passed(now) } else { Vec::new() }
+    }
+
+    /// One that never worked did not come up; of one that did, others decide what becomes of it.
+    fn check_failed(&mut self, now: Duration) -> Vec<Act> {
+        if self.phase != Phase::Warming || !self.unproven || !self.ours {
+            return Vec::new();
+        }
+        self.fail("its own health check fails (HEALTHCHECK): `docker inspect` shows what it says".into(), now)
+    }
+
+    /// Why it does not serve after all that time, and what to do.
+    fn lateness(&self) -> String {
+        let seconds = WARM_TIMEOUT.as_secs();
+        if self.listens {
+            return format!(
+                "its own health check (HEALTHCHECK) did not pass within {seconds} s: make its start period and interval shorter, \
+                 or correct it"
+            );
+        }
+        format!(
+            "nothing took a connection on its port within {seconds} s: let the program listen on all addresses (0.0.0.0), and on \
+             the port that the configuration or the image names"
+        )
     }
 
     /// A stop by others is told by the signal before: nothing new is sent to a node that is about to end. A hang-up
@@ -344,8 +409,21 @@ impl Lifecycle {
                 acts.extend(self.remove(None, now));
                 acts
             }
+            Phase::Serving => self.fall(reason, code, now),
             _ => self.fail(reason, now),
         }
+    }
+
+    /// It ended by itself. Soon after its start that says something of the next one; an end that somebody wished does not.
+    fn fall(&mut self, reason: String, code: Option<i64>, now: Duration) -> Vec<Act> {
+        const WISHED: [i64; 3] = [128 + 2, 128 + 9, 128 + 15];
+        let wished = !self.out_of_memory && code.is_some_and(|code| WISHED.contains(&code));
+        let mut acts = Vec::new();
+        if self.ours && !self.has_lasted && !wished {
+            acts.push(Act::Fell);
+        }
+        acts.extend(self.fail(reason, now));
+        acts
     }
 
     fn death(&self, code: Option<i64>) -> String {

@@ -12,6 +12,8 @@ const FIRST_GUESS: Duration = Duration::from_secs(3);
 pub struct Starts {
     boot: Option<Duration>,
     failures: u32,
+    /// Nodes in a row that came up and fell soon after.
+    falls: u32,
     blocked_until: Option<Duration>,
 }
 
@@ -27,16 +29,36 @@ impl Starts {
     /// A start failed: the next one waits, twice as long as the one before. Nodes that were started together fail
     /// together, and count once.
     pub fn failed(&mut self, now: Duration) {
-        if self.blocked_until.is_some_and(|until| until > now) {
-            return;
+        if !self.is_blocked(now) {
+            self.failures = self.failures.saturating_add(1);
+            self.block(now);
         }
-        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// A node took requests, and ended or failed soon after: the same, until one lasts.
+    pub fn fell(&mut self, now: Duration) {
+        if !self.is_blocked(now) {
+            self.falls = self.falls.saturating_add(1);
+            self.block(now);
+        }
+    }
+
+    /// A node has served for a while.
+    pub fn lasted(&mut self) {
+        self.falls = 0;
+    }
+
+    fn is_blocked(&self, now: Duration) -> bool {
+        self.blocked_until.is_some_and(|until| until > now)
+    }
+
+    fn block(&mut self, now: Duration) {
         self.blocked_until = self.pause().map(|pause| now + pause);
     }
 
     /// Another image or an operator: what failed before says nothing any more.
     pub fn forgive(&mut self) {
-        self.failures = 0;
+        (self.failures, self.falls) = (0, 0);
         self.blocked_until = None;
     }
 
@@ -47,12 +69,12 @@ impl Starts {
 
     /// Failures in a row.
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.failures.saturating_add(self.falls)
     }
 
     /// The pause after the last failure.
     pub fn pause(&self) -> Option<Duration> {
-        let last = self.failures.checked_sub(1)?;
+        let last = self.failures().checked_sub(1)?;
         Some(START_RETRY_MIN.saturating_mul(1 << last.min(16)).min(START_RETRY_MAX))
     }
 
@@ -82,6 +104,18 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         starts.succeeded(SECOND);
         assert_eq!((starts.failures(), starts.blocked_until(), starts.boot()), (0, None, SECOND));
+    }
+
+    #[test]
+    fn falls_count_until_a_node_lasts() {
+        let mut starts = Starts::default();
+        starts.fell(SECOND);
+        starts.succeeded(SECOND);
+        assert_eq!((starts.failures(), starts.blocked_until()), (1, None));
+        starts.fell(SECOND * 4);
+        assert_eq!((starts.failures(), starts.blocked_until()), (2, Some(SECOND * 6)));
+        starts.lasted();
+        assert_eq!((starts.failures(), starts.pause()), (0, None));
     }
 
     #[test]

@@ -102,6 +102,51 @@ fn one_that_never_passes_its_check_is_given_up() {
     assert!(life.tick(at(2) + WARM_TIMEOUT).contains(&Act::StartFailed));
 }
 
+#[test]
+fn one_with_a_check_of_its_own_serves_when_that_has_passed() {
+    let warming = || {
+        let mut life = Lifecycle::ordered(at(0));
+        life.on(Happening::Started, at(1));
+        life.on(Happening::Unproven, at(1));
+        life
+    };
+    let mut life = warming();
+    assert_eq!(life.on(Happening::Passed, at(2)), [], "it listens, and that is not all");
+    assert_eq!(life.on(Happening::Proven, at(9)), [Act::Admit, Act::Booted(at(9))]);
+    let mut life = warming();
+    assert_eq!(life.on(Happening::Proven, at(2)), []);
+    assert_eq!(life.on(Happening::Passed, at(3)), [Act::Admit, Act::Booted(at(3))]);
+    let mut life = warming();
+    life.on(Happening::Passed, at(2));
+    let acts = life.on(Happening::Failed, at(9));
+    assert!(acts.contains(&Act::StartFailed) && acts.contains(&Act::ReadLog), "{acts:?}");
+    assert_eq!(serving().on(Happening::Failed, at(9)), [], "of one that served, others decide");
+    let said = |life: &mut Lifecycle| format!("{:?}", life.tick(at(2) + WARM_TIMEOUT));
+    let mut life = warming();
+    life.on(Happening::Passed, at(2));
+    assert!(said(&mut life).contains("HEALTHCHECK"));
+    let mut life = Lifecycle::ordered(at(0));
+    life.on(Happening::Started, at(1));
+    assert!(said(&mut life).contains("nothing took a connection on its port"));
+}
+
+#[test]
+fn one_that_ends_soon_after_its_start_is_a_failed_start_unless_somebody_ended_it() {
+    let falls = |code, after: u64, out_of_memory: bool| {
+        let mut life = serving();
+        life.on(Happening::Load(0), at(3 + after));
+        if out_of_memory {
+            life.on(Happening::OutOfMemory, at(3 + after));
+        }
+        life.on(Happening::Died(code), at(3 + after)).contains(&Act::Fell)
+    };
+    assert!(falls(Some(7), 1, false) && falls(Some(0), 9, false) && falls(Some(139), 1, false));
+    assert!(falls(Some(137), 1, true), "out of memory");
+    assert!(!falls(Some(137), 1, false) && !falls(Some(143), 1, false), "somebody ended it");
+    assert!(!falls(Some(7), 10, false), "it has lasted");
+    assert_eq!(serving().on(Happening::Load(1), at(13)), [Act::Lasted]);
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         Just(Happening::Progress("x".into())),
@@ -109,6 +154,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Happening::Created),
         Just(Happening::Started),
         Just(Happening::Passed),
+        Just(Happening::Unproven),
+        Just(Happening::Proven),
+        Just(Happening::Failed),
         (0i32..20).prop_map(Happening::Killed),
         Just(Happening::OutOfMemory),
         proptest::option::of(0i64..256).prop_map(Happening::Died),
@@ -146,7 +194,9 @@ proptest! {
                     Act::Stop => {
                         prop_assert!(ours && in_flight == 0 && !in_table, "stopped with {} in flight", in_flight);
                     }
-                    Act::Remove | Act::Booted(_) | Act::StartFailed | Act::ReadLog => prop_assert!(ours),
+                    Act::Remove | Act::Booted(_) | Act::StartFailed | Act::Fell | Act::Lasted | Act::ReadLog => {
+                        prop_assert!(ours);
+                    }
                     Act::Cut(_) | Act::Tell(..) => {}
                 }
             }
