@@ -6,6 +6,7 @@ pub mod worker;
 mod access;
 mod buffers;
 mod datagrams;
+mod descriptors;
 mod first_bytes;
 mod http_session;
 mod listener;

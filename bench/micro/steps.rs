@@ -98,8 +98,8 @@ fn to_prefix(path: &str) -> Route {
             ..Matcher::default()
         },
         action: Action::Respond { status: 200, body: Bytes::new() },
-        request_edits: Edits::default(),
-        response_edits: Edits::default(),
+        request_edits: Edits::default().into(),
+        response_edits: Edits::default().into(),
         timeouts: Timeouts::default(),
         limits: MessageLimits::default(),
     }

@@ -65,9 +65,18 @@ impl Arrival {
             Some(Begun { bytes, since }) => (Input::Held(Buf::holding(&bytes)), Some(since)),
             None => (Input::Empty, None),
         };
-        Session { admission: self.admission, client: self.socket, timer, peer, input, gone_at: None, since }
-            .run()
-            .await;
+        Session {
+            admission: self.admission,
+            client: self.socket,
+            timer,
+            peer,
+            input,
+            gone_at: None,
+            since,
+            untaken: 0,
+        }
+        .run()
+        .await;
     }
 }
 
@@ -94,6 +103,8 @@ struct Session {
     gone_at: Option<Ms>,
     /// When the first byte of a head came that is not whole yet.
     since: Option<Ms>,
+    /// Bytes that the client had yet to take when somebody looked last.
+    untaken: u32,
 }
 
 /// What came of waiting for a request.
@@ -173,6 +184,9 @@ impl Session {
                             _ => Next::Close,
                         };
                     }
+                    Ok(Scan::Partial) if scanner.has_begun() => {
+                        self.since.get_or_insert(self.timer.now());
+                    }
                     Ok(Scan::Partial) => {}
                 }
             }
@@ -191,10 +205,7 @@ impl Session {
                     }
                 }
                 Wake::Read((Ok(0) | Err(_), _)) => return Next::Close,
-                Wake::Read((Ok(_), buf)) => {
-                    self.since.get_or_insert(self.timer.now());
-                    self.input = Input::Held(buf);
-                }
+                Wake::Read((Ok(_), buf)) => self.input = Input::Held(buf),
                 Wake::Timer if begun && self.timer.now() >= give_up => {
                     return Next::Refuse(Fault::HeadTimeout);
                 }
@@ -213,12 +224,7 @@ impl Session {
             Input::Reading => return true,
             Input::Ended => return false,
             Input::Empty => Buf::new(Size::Small),
-            Input::Held(buf) => {
-                if !buf.is_empty() {
-                    self.since.get_or_insert(self.timer.now());
-                }
-                buf
-            }
+            Input::Held(buf) => buf,
         };
         // The head's limit is below the largest buffer: there is always room, or it was refused.
         if !buf.make_room() {
@@ -296,7 +302,37 @@ impl Session {
                 }
             }
         }
-        self.gone_at.is_some_and(|gone_at| gone_at <= self.timer.now())
+        if self.gone_at.is_none_or(|gone_at| gone_at > self.timer.now()) {
+            return false;
+        }
+        if !self.takes_more() {
+            return true;
+        }
+        let gone_at = self.timer.now() + to_ms(CLIENT_GONE_GRACE);
+        self.gone_at = Some(gone_at);
+        self.timer.set_at(gone_at);
+        false
+    }
+
+    /// Waits for the client to take what is sent: `timeout` begins anew whenever it has taken something.
+    fn expect_taken(&mut self, timeout: std::time::Duration) {
+        self.expect_within(timeout);
+        self.untaken = self.client.untaken();
+    }
+
+    /// Has the deadline passed? Not where the client takes what is sent, however slowly: the kernel tells of room only when
+    /// a third of all that it holds is gone.
+    fn is_too_late(&mut self, timeout: std::time::Duration) -> bool {
+        if self.timer.expired() && self.takes_more() {
+            self.expect_within(timeout);
+        }
+        self.timer.expired()
+    }
+
+    /// Has the client taken something since this was looked at?
+    fn takes_more(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.untaken, self.client.untaken());
+        self.untaken < before
     }
 
     fn client_ended(&mut self) {

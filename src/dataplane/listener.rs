@@ -56,11 +56,17 @@ async fn readable_or_drained(worker: &Rc<Worker>, watched: &Socket) -> bool {
 /// Takes what is there, up to a limit.
 fn accept_batch(worker: &Rc<Worker>, listening: &OwnedFd, listener: u16) -> Batch {
     for _ in 0..ACCEPT_BATCH_MAX {
+        if worker.descriptors.are_short(listening) {
+            return Batch::Stuck;
+        }
         let Some(place) = worker.reserve(listener) else { return Batch::Stuck };
         match acceptfrom_with(listening, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok((socket, peer)) => {
                 // None of a unix socket.
                 let peer = peer.and_then(|peer| peer.try_into().ok());
+                if worker.descriptors.gave(&socket) {
+                    worker.stats.total(|totals| totals.accept_errors += 1);
+                }
                 worker.admit(socket, peer, place);
             }
             Err(Errno::AGAIN) => return Batch::Last,

@@ -25,6 +25,8 @@ use super::buffers::Buf;
 /// What a finished read or write gives back. A read of zero bytes is the end of the stream.
 pub(crate) type Done = (io::Result<usize>, Buf);
 
+/// Linux's number of the question how much of a socket's sending queue is left.
+const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
 /// Linux's ECANCELED: what a cancelled read that had read nothing ends with.
 const ECANCELED: i32 = 125;
 
@@ -227,6 +229,18 @@ impl Socket {
     /// something else happens: a wake-up of its own would cost more than the write.
     pub(crate) fn glance_at_write(&mut self) -> Poll<Done> {
         self.poll_write(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Has the peer sent something that was not read? Closing on it would take back what the peer has not received yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(self.fd()).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// Bytes that were written and that the peer has not taken yet; 0 where the kernel does not say.
+    pub(crate) fn untaken(&self) -> u32 {
+        // SAFETY: TIOCOUTQ, which sockets know as SIOCOUTQ (tcp(7), unix(7)), writes one int, and the getter has room for it.
+        let asked = unsafe { rustix::ioctl::ioctl(self.fd(), rustix::ioctl::Getter::<SIOCOUTQ, i32>::new()) };
+        asked.ok().and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0)
     }
 
     /// Is a write under way?

@@ -14,6 +14,7 @@ use crossbeam_utils::CachePadded;
 
 use super::access::LogSink;
 use super::buffers::Buf;
+use super::descriptors::Descriptors;
 use super::driver::{Choice, Driver, Wanted};
 use super::http_session::{Arrival, Begun};
 use super::parking::Parking;
@@ -177,6 +178,7 @@ pub(crate) struct Worker {
     pub(crate) stats: Stats,
     pub(crate) queues: Rc<Queues>,
     pub(crate) parking: Parking,
+    pub(crate) descriptors: Descriptors,
     pub(crate) log: LogSink,
     /// Where heads are composed before they are put into a buffer; empty between uses.
     scratch: RefCell<Vec<u8>>,
@@ -222,6 +224,7 @@ impl Worker {
             stats,
             queues,
             parking: Parking::new()?,
+            descriptors: Descriptors::new(),
             log: LogSink::new(log),
             scratch: RefCell::new(Vec::with_capacity(HEAD_BYTES_CEILING)),
             random: Cell::new(seed()?),

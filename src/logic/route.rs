@@ -43,9 +43,9 @@ pub struct Route {
     /// What happens to them.
     pub action: Action,
     /// Edits of the request's fields on the way to the node.
-    pub request_edits: Edits,
+    pub request_edits: Arc<Edits>,
     /// Edits of the response's fields on the way to the client.
-    pub response_edits: Edits,
+    pub response_edits: Arc<Edits>,
     /// The global timeouts with the route's own put over them.
     pub timeouts: Timeouts,
     /// How many requests are let through in time; `None` is no limit.
@@ -145,6 +145,20 @@ pub struct Edits {
     pub set: Vec<(Box<str>, Box<str>)>,
     /// Fields that join those of their name.
     pub add: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Edits {
+    /// Does it remove or replace any field?
+    pub fn replaces_any(&self) -> bool {
+        !self.remove.is_empty() || !self.set.is_empty()
+    }
+
+    /// Is a field of this name removed, or replaced? Then neither what was received goes on, nor what the balancer would
+    /// write by itself.
+    pub fn replaces(&self, name: &[u8]) -> bool {
+        let is = |other: &str| other.as_bytes().eq_ignore_ascii_case(name);
+        self.remove.iter().any(|other| is(other)) || self.set.iter().any(|(other, _)| is(other))
+    }
 }
 
 /// All routes, ordered so that the first match is the most specific one.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -194,6 +195,10 @@ fn listen(socket: Socket) -> io::Result<TcpListener> {
 fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+                let text = "a file that is no socket stands there";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
             if is_alive(path) {
                 return Err(error);
             }
@@ -225,6 +230,9 @@ fn explain(bind: &BindAddress, transport: Transport, key: &str, error: &io::Erro
             "another process listens there (`ss {ss} 'sport = :{}'` names it): end it, or change `{key}`",
             address.port()
         ),
+        (io::ErrorKind::AlreadyExists, BindAddress::Unix(path)) => {
+            format!("move {} away, or change `{key}`", path.display())
+        }
         (io::ErrorKind::AddrInUse, BindAddress::Unix(_)) => {
             format!("another process listens there: end it, or change `{key}`")
         }

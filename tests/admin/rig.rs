@@ -364,8 +364,9 @@ fn route(name: &str) -> Route {
             ..Matcher::default()
         },
         action: Action::Forward { backend: BackendIndex(0), rewrite: Rewrite::default() },
-        request_edits: Edits { set: vec![("authorization".into(), SECRET.into())], ..Edits::default() },
-        response_edits: Edits::default(),
+        request_edits: Edits { set: vec![("authorization".into(), SECRET.into())], ..Edits::default() }
+            .into(),
+        response_edits: Edits::default().into(),
         timeouts: Timeouts::default(),
         rate_limit: None,
         in_flight_max: None,

@@ -90,6 +90,13 @@ cases! { One;
     fn rfc9112_7_1_response_nothing_after_data(at) { breaks(at, "5\r\nhello0\r\n\r\n"); }
     fn rfc9112_7_1_response_more_data_than_size(at) { breaks(at, "5\r\nhello!\r\n0\r\n\r\n"); }
     fn rfc9112_7_1_1_response_lf_in_extension(at) { breaks(at, "5;a\nb\r\nhello\r\n0\r\n\r\n"); }
+    fn rfc9110_7_6_1_trailers_that_connection_names_stay_behind(at) {
+        at.answers(
+            "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Hop: 1\r\n\r\n",
+        );
+        let answer = at.get("/");
+        assert_eq!((answer.text().as_str(), answer.trailer("x-hop").len()), ("hi", 0), "{answer:?}");
+    }
     fn rfc9112_7_1_2_response_trailer_without_colon(at) { breaks(at, "5\r\nhello\r\n0\r\nX-T\r\n\r\n"); }
     fn rfc9112_8_a_chunked_response_that_breaks_off_is_seen_to(at) {
         at.origin(|c| {

@@ -49,6 +49,25 @@ cases! { One;
         client.closed();
         assert!(at.act().requests().iter().all(|r| r.target() != "/after"));
     }
+    fn rfc9112_9_6_what_comes_behind_the_last_request_takes_nothing_back(at) {
+        // The bytes are there before the answer is: closing on them would reset the connection, and take the answer along.
+        for size in [2, 16_000, 1_000_000] {
+            for extra in ["\r\n", "GET /after HTTP/1.1\r\nHost: {host}\r\n\r\n"] {
+                let gate = crate::harness::gate::Gate::default();
+                let wait = gate.clone();
+                at.origin(move |c| if c.request().is_some() {
+                    wait.pass();
+                    c.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n{}", "x".repeat(size)));
+                });
+                let mut client = at.client();
+                client.send("POST / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab");
+                client.send(extra);
+                gate.open();
+                assert_eq!(client.response().body.len(), size, "{extra:?}");
+                client.closed();
+            }
+        }
+    }
     fn rfc9112_9_6_close_after_an_upload(at) {
         let mut client = at.client();
         client.send("POST / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");

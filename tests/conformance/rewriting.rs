@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use crate::harness::balancer::Driver;
 use crate::harness::site::{Echo, Site, echo, site_cases};
 
-const NAMES: &[&str] = &["plain", "strip", "add", "both", "host", "edit", "answer"];
+const NAMES: &[&str] = &["plain", "strip", "add", "both", "host", "edit", "answer", "own", "bare"];
 
 const ROUTES: &str = r#"
 workers: 1
@@ -27,6 +27,18 @@ routes:
       set: { server: ours, x-set: "new" }
       add: { x-add: "second", x-origin: "again" }
       remove: [x-origin]
+  - path: /own/*
+    backend: own
+    request_headers:
+      set: { x-forwarded-for: "198.51.100.7", x-forwarded-proto: https, x-forwarded-host: pub.test, x-request-id: r1, via: "1.1 edge" }
+    response_headers: { set: { via: "1.1 edge", date: "today" } }
+  - path: /bare/*
+    backend: bare
+    request_headers: { remove: [x-forwarded-for, x-forwarded-proto, x-forwarded-host, x-request-id, via] }
+    response_headers: { remove: [via, date] }
+  - path: /said
+    respond: { status: 200, body: "said" }
+    response_headers: { set: { server: edge, content-type: text/html }, remove: [date] }
   - { path: /old/*, redirect: { to: "https://example.com{path}", status: 308 } }
   - { path: /query/*, redirect: { to: "https://{host}{path}{query}", status: 302 } }
   - { path: /fixed, respond: { status: 200, body: "fixed text" } }
@@ -102,6 +114,42 @@ site_cases! { site;
         assert_eq!(answer.field("server"), Some("ours"));
         assert_eq!((answer.field("x-set"), answer.field("x-add")), (Some("new"), Some("second")));
         assert_eq!(answer.all("x-origin"), ["again"]);
+    }
+    fn edit_set_replaces_what_the_balancer_writes(at) {
+        let answer = at.ask("GET /own/x HTTP/1.1\r\nHost: any.test\r\nX-Request-Id: theirs\r\n\r\n");
+        let seen = echo(&answer);
+        for (name, value) in [
+            ("x-forwarded-for", "198.51.100.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "pub.test"),
+            ("x-request-id", "r1"),
+            ("via", "1.1 edge"),
+        ] {
+            assert_eq!(seen.all(name), [value], "{name}");
+        }
+        assert_eq!((answer.all("via"), answer.all("date")), (vec!["1.1 edge"], vec!["today"]));
+    }
+    fn edit_remove_removes_what_the_balancer_writes(at) {
+        let answer = at.ask("GET /bare/x HTTP/1.1\r\nHost: any.test\r\n\r\n");
+        let seen = echo(&answer);
+        for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "via"] {
+            assert!(seen.all(name).is_empty(), "{name}: {:?}", seen.all(name));
+        }
+        assert!(answer.all("via").is_empty() && answer.all("date").is_empty(), "{answer:?}");
+    }
+    fn edit_of_the_balancers_own_answers(at) {
+        let answer = at.ask("GET /said HTTP/1.1\r\nHost: any.test\r\n\r\n");
+        assert_eq!((answer.all("server"), answer.all("content-type")), (vec!["edge"], vec!["text/html"]));
+        assert!(answer.all("date").is_empty() && answer.text() == "said", "{answer:?}");
+    }
+    fn rewrite_strip_keeps_slashes_and_dots_in_the_rest(at) {
+        for (sent, arrives) in [("/strip/a//b", "/a//b"), ("/strip/a/./b", "/a/./b"), ("/strip/a%2fb//%41", "/a%2fb//%41")] {
+            assert_eq!(target(at, sent), arrives);
+        }
+    }
+    fn redirect_to_a_host_that_nobody_named(at) {
+        let answer = at.ask("GET /query/a HTTP/1.0\r\n\r\n");
+        assert_eq!((answer.status(), answer.field("x-plimsoll-reason")), (400, Some("bad_host")), "{answer:?}");
     }
     fn redirect_to_another_place(at) {
         let place = location(at, "GET /old/a/b HTTP/1.1\r\nHost: any.test\r\n\r\n", 308);

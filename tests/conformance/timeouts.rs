@@ -36,6 +36,12 @@ cases! { Tight;
         assert_eq!(client.send("GET /second HTT").response().status(), 408);
         client.closed();
     }
+    fn rfc9112_2_2_an_empty_line_is_no_head_that_has_begun(at) {
+        let mut client = at.client();
+        client.send("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").response();
+        client.send("\r\n");
+        assert!(client.rest().is_empty(), "closed without a word, as any idle one");
+    }
     fn rfc9112_9_5_an_idle_connection_is_closed_without_a_word(at) {
         let begin = Instant::now();
         let mut client = at.client();

@@ -51,6 +51,7 @@ pub(crate) fn response(pieces: &[&[u8]], is_head: bool) -> Reading {
         upgrade: false,
         hops_left: None,
         wants_json: false,
+        nominates: false,
     };
     read(pieces, move |head| {
         let mut room = FieldRoom::new();

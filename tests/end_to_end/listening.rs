@@ -71,6 +71,17 @@ site_cases! { on;
         drop((first, second));
         let _ = std::fs::remove_file(&path);
     }
+    fn a_file_that_is_no_socket_is_left_as_it_is(driver) {
+        let origin = Origin::start(answering(ok("hi")));
+        let path = scratch("precious", driver);
+        std::fs::write(&path, "precious").unwrap();
+        let text = config(driver, &format!("[\"127.0.0.1:0\", \"unix:{}\"]", path.display()), &origin);
+        let Ended { code, stderr } = run_config(&text);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("a file that is no socket stands there") && stderr.contains("move"), "{stderr}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+        std::fs::remove_file(&path).unwrap();
+    }
     fn a_port_of_one_that_was_killed_is_taken_over(driver) {
         let origin = Origin::start(answering(ok("hi")));
         let first = Rig::with(&config(driver, "\"127.0.0.1:0\"", &origin));

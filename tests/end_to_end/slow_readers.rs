@@ -66,6 +66,35 @@ site_cases! { on;
         drop(clients);
         rig.wait_until_quiet();
     }
+    fn a_slow_reader_is_neither_late_nor_gone(driver) {
+        use std::io::Read;
+        // Slower than the kernel tells of room, and with an end of its own that looks like leaving.
+        let origin = Origin::start(Arc::new(|c| {
+            while c.request().is_some() {
+                c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+                let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+                (0..200).take_while(|_| c.send(&chunk)).count();
+                c.send("0\r\n\r\n");
+            }
+        }));
+        let rig = Rig::start(driver, &[&origin], "timeouts: { body: 1s }\n");
+        for half_closes in [false, true] {
+            let mut client = rig.client();
+            client.send(get("/"));
+            if half_closes {
+                client.finish();
+            }
+            let mut socket = client.into_socket();
+            let (begin, mut total, mut block) = (std::time::Instant::now(), 0, vec![0; 20_000]);
+            while begin.elapsed() < std::time::Duration::from_secs(4) {
+                let count = socket.read(&mut block).unwrap_or_else(|error| panic!("{error} after {total} bytes, {half_closes}"));
+                assert!(count > 0, "the end after {total} bytes");
+                total += count;
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        }
+        rig.wait_until_quiet();
+    }
     fn a_large_download_and_a_large_upload_take_no_memory(driver) {
         let origin = Origin::start(Arc::new(|c| {
             while let Some(head) = c.head() {

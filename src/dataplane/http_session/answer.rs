@@ -93,11 +93,10 @@ impl Session {
         if let Poll::Ready((result, _)) = self.client.glance_at_write() {
             return result.is_ok();
         }
-        self.expect_within(timeout);
-        let (client, timer) = (&mut self.client, &self.timer);
-        std::future::poll_fn(|cx| match client.poll_write(cx) {
+        self.expect_taken(timeout);
+        std::future::poll_fn(|cx| match self.client.poll_write(cx) {
             Poll::Ready((result, _)) => Poll::Ready(result.is_ok()),
-            Poll::Pending if timer.expired() => Poll::Ready(false),
+            Poll::Pending if self.is_too_late(timeout) => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         })
         .await

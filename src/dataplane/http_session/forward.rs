@@ -1,6 +1,7 @@
 //! A request to a node, until the head of its response: pick, connect, send, wait; elsewhere or again where that helps.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::hedge::{Hedge, News};
@@ -29,6 +30,7 @@ use crate::logic::limits::{
     UNWATCHED_WRITE_BYTES_MAX,
 };
 use crate::logic::retry::Next;
+use crate::logic::route::Edits;
 
 /// A final response that has begun: its head is rewritten, its body has yet to be relayed.
 pub(super) struct Started {
@@ -491,7 +493,8 @@ impl Session {
             }
             exchange.status = meaning.status;
             exchange.first_byte_us = exchange.elapsed_us();
-            start(buf, end, scratch, &meaning, job.is_clean()).map_or(Begin::Bad, Begin::Final)
+            let edits = &exchange.view.snapshot.routes.get(job.route).response_edits;
+            start(buf, end, scratch, &meaning, edits, job.is_clean()).map_or(Begin::Bad, Begin::Final)
         })
     }
 
@@ -518,6 +521,7 @@ impl Session {
             framing: response.framing,
             node_keeps: response.node_keeps,
             keep_alive_s: response.keep_alive_s,
+            nominates: response.nominates,
             reply,
         })
     }
@@ -530,6 +534,7 @@ struct Meaning {
     framing: Framing,
     node_keeps: bool,
     keep_alive_s: Option<u32>,
+    nominates: bool,
     reply: Reply,
 }
 
@@ -548,9 +553,11 @@ fn start(
     end: usize,
     head: &[u8],
     meaning: &Meaning,
+    edits: &Arc<Edits>,
     clean: bool,
 ) -> Result<Started, BodyFault> {
-    let mut flow = BodyFlow::new(meaning.framing, meaning.reply.chunked, None);
+    let flow = BodyFlow::new(meaning.framing, meaning.reply.chunked, None);
+    let mut flow = flow.without(meaning.nominates, edits);
     let mut done = true;
     let mut left_over = false;
     if meaning.kind == Kind::Switch {

@@ -195,6 +195,9 @@ impl Session {
             Action::Redirect { to, status } => {
                 let mut location = Vec::new();
                 redirect_location(to, &request.head, &mut location);
+                if to.contains("{host}") && request.head.authority.is_empty() {
+                    return self.compose_fault(Fault::BadHost, None, request, after, out);
+                }
                 self.with_answering(&request.facts, keep_alive, |answering| {
                     write_redirect(out, *status, &location, edits, answering);
                 });
@@ -300,8 +303,12 @@ impl Session {
         self.hold(buf);
     }
 
-    /// Keeps bytes that belong to the next request.
-    pub(super) fn hold(&mut self, buf: Buf) {
+    /// Keeps bytes that belong to the next request. Empty lines before it are nothing (RFC 9112, 2.2), and would keep from
+    /// noticing that the client leaves.
+    pub(super) fn hold(&mut self, mut buf: Buf) {
+        while buf.filled().starts_with(b"\r\n") {
+            buf.consume(2);
+        }
         self.input = if buf.is_empty() { Input::Empty } else { Input::Held(buf) };
     }
 
@@ -334,7 +341,11 @@ impl Session {
             }
         };
         let body_bytes_max = exchange.view.snapshot.limits.body_bytes_max;
-        let flow = |framing| BodyFlow::new(framing, framing == Framing::Chunked, body_bytes_max);
+        let edits = &exchange.view.snapshot.routes.get(route).request_edits;
+        let flow = |framing| {
+            BodyFlow::new(framing, framing == Framing::Chunked, body_bytes_max)
+                .without(facts.nominates, edits)
+        };
         Job {
             backend,
             route,

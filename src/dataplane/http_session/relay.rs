@@ -119,7 +119,7 @@ impl Session {
         match end {
             End::Complete if client_keeps => true,
             End::Complete => {
-                if !job.is_clean() || matches!(self.input, Input::Held(_)) {
+                if !job.is_clean() || matches!(self.input, Input::Held(_)) || self.client.has_unread() {
                     self.linger().await;
                 }
                 false
@@ -150,7 +150,7 @@ impl Session {
             if job.upload.is_none() && self.poll_client_gone(cx) {
                 return Poll::Ready(Err(Broken::Client));
             }
-            if self.timer.expired() { Poll::Ready(Err(Broken::Timeout)) } else { Poll::Pending }
+            if self.is_too_late(timeouts.body) { Poll::Ready(Err(Broken::Timeout)) } else { Poll::Pending }
         })
         .await
     }
@@ -182,15 +182,15 @@ impl Session {
             download.written += passed;
             download.flow.passed(passed);
             if passed > 0 {
-                self.expect_within(timeouts.body);
+                self.expect_taken(timeouts.body);
             }
             match turn {
                 Turn::Done => {
                     download.done = true;
                     return Ok(());
                 }
-                Turn::NeedsInput => self.until(connection.socket.readable()).await?,
-                Turn::NeedsOutput | Turn::Enough => self.until(self.client.writable()).await?,
+                Turn::NeedsInput => self.until(connection.socket.readable(), timeouts).await?,
+                Turn::NeedsOutput | Turn::Enough => self.until(self.client.writable(), timeouts).await?,
                 Turn::SourceEnded | Turn::SourceBroke => return Err(Broken::Node),
                 Turn::TargetBroke => return Err(Broken::Client),
             }
@@ -198,7 +198,11 @@ impl Session {
     }
 
     /// Waits for a socket, for as long as the client is there and the deadline has not passed.
-    async fn until(&mut self, ready: impl Future<Output = std::io::Result<()>>) -> Result<(), Broken> {
+    async fn until(
+        &mut self,
+        ready: impl Future<Output = std::io::Result<()>>,
+        timeouts: &Timeouts,
+    ) -> Result<(), Broken> {
         let mut ready = pin!(ready);
         std::future::poll_fn(|cx| {
             // What is wrong with a socket is seen when it is used.
@@ -208,7 +212,7 @@ impl Session {
             if self.poll_client_gone(cx) {
                 return Poll::Ready(Err(Broken::Client));
             }
-            if self.timer.expired() { Poll::Ready(Err(Broken::Timeout)) } else { Poll::Pending }
+            if self.is_too_late(timeouts.body) { Poll::Ready(Err(Broken::Timeout)) } else { Poll::Pending }
         })
         .await
     }
@@ -280,7 +284,7 @@ impl Session {
             if !moved {
                 return Poll::Pending;
             }
-            self.expect_within(timeouts.body);
+            self.expect_taken(timeouts.body);
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn write_fault(out: &mut Vec<u8>, fault: Fault, allow: Option<&str>, answeri
         format!("{} {}: {}\n", fault.status(), reason_phrase(fault.status()), fault.text())
     };
     let kind: &[u8] = if answering.json { b"application/json" } else { b"text/plain; charset=utf-8" };
-    write_rest(out, Some(kind), body.as_bytes(), answering);
+    write_rest(out, Some(kind), body.as_bytes(), &Edits::default(), answering);
 }
 
 /// Appends a redirect. `location` was checked to hold no control byte.
@@ -79,30 +79,37 @@ pub fn write_redirect(
     put_status(out, status, reason_phrase(status).as_bytes());
     put_field(out, b"location", location);
     write_added(out, edits);
-    write_rest(out, None, b"", answering);
+    write_rest(out, None, b"", edits, answering);
 }
 
 /// Appends the fixed response of a route.
 pub fn write_fixed(out: &mut Vec<u8>, status: u16, body: &[u8], edits: &Edits, answering: &Answering<'_>) {
     put_status(out, status, reason_phrase(status).as_bytes());
     write_added(out, edits);
-    let typed = edits.set.iter().chain(&edits.add).any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let typed = edits.add.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     let kind: Option<&[u8]> = (!typed && !body.is_empty()).then_some(b"text/plain; charset=utf-8");
     if matches!(status, 204 | 304) {
         // No body, and for 204 no length either (RFC 9110, 8.6).
-        put_field(out, b"server", b"plimsoll");
-        put_field(out, b"date", answering.date);
+        put_own(out, edits, answering.date);
         put_connection(out, answering.keep_alive, answering.version);
         out.extend_from_slice(b"\r\n");
     } else {
-        write_rest(out, kind, body, answering);
+        write_rest(out, kind, body, edits, answering);
     }
 }
 
-fn write_rest(out: &mut Vec<u8>, kind: Option<&[u8]>, body: &[u8], answering: &Answering<'_>) {
-    put_field(out, b"server", b"plimsoll");
-    put_field(out, b"date", answering.date);
-    if let Some(kind) = kind {
+/// `server` and `date`, unless the route removes or sets them.
+fn put_own(out: &mut Vec<u8>, edits: &Edits, date: &[u8]) {
+    for (name, value) in [(b"server".as_slice(), b"plimsoll".as_slice()), (b"date", date)] {
+        if !edits.replaces(name) {
+            put_field(out, name, value);
+        }
+    }
+}
+
+fn write_rest(out: &mut Vec<u8>, kind: Option<&[u8]>, body: &[u8], edits: &Edits, answering: &Answering<'_>) {
+    put_own(out, edits, answering.date);
+    if let Some(kind) = kind.filter(|_| !edits.replaces(b"content-type")) {
         put_field(out, b"content-type", kind);
     }
     put_length(out, body.len() as u64);

@@ -8,9 +8,12 @@
 //!                 ^ Step::start                            ^ Step::end  ^ Step::consumed
 //! ```
 
+use std::sync::Arc;
+
 use super::chunked::{Decoder, Malformed, Trailers};
 use super::field::{Known, classify};
 use super::framing::Framing;
+use crate::logic::route::Edits;
 
 /// Bytes before the data that a step may write to: 16 digits and CR LF.
 pub const FRONT_ROOM: usize = 18;
@@ -45,6 +48,25 @@ enum Incoming {
     Done,
 }
 
+/// Trailers that may go on.
+#[derive(Debug)]
+enum Kept {
+    All,
+    /// Those that the route neither removes nor replaces.
+    ButFor(Arc<Edits>),
+    None,
+}
+
+impl Kept {
+    fn has(&self, name: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::ButFor(edits) => !edits.replaces(name),
+            Self::None => false,
+        }
+    }
+}
+
 /// One body, from one connection to another.
 #[derive(Debug)]
 pub struct BodyFlow {
@@ -54,6 +76,8 @@ pub struct BodyFlow {
     /// Data so far, in bytes.
     total: u64,
     limit: u64,
+    /// Which of its trailers stay behind, beside those that always do.
+    trailers: Kept,
 }
 
 /// What a step found. Positions are those of the buffer that the step was given.
@@ -79,7 +103,18 @@ impl BodyFlow {
             Framing::Chunked => Incoming::Chunked(Decoder::default()),
             Framing::UntilClose => Incoming::UntilClose,
         };
-        Self { incoming, chunked_out, total: 0, limit: limit.unwrap_or(u64::MAX) }
+        Self { incoming, chunked_out, total: 0, limit: limit.unwrap_or(u64::MAX), trailers: Kept::All }
+    }
+
+    /// The same, without the trailers that `edits` remove or replace; and without all of them where the head's `Connection`
+    /// nominates fields: it means the trailers too (RFC 9110, 7.6.1), and which they are is forgotten when they come.
+    pub fn without(self, nominates: bool, edits: &Arc<Edits>) -> Self {
+        let trailers = match self.incoming {
+            Incoming::Chunked(_) if nominates => Kept::None,
+            Incoming::Chunked(_) if edits.replaces_any() => Kept::ButFor(Arc::clone(edits)),
+            _ => Kept::All,
+        };
+        Self { trailers, ..self }
     }
 
     /// Has its end been reached?
@@ -209,7 +244,8 @@ impl BodyFlow {
         let incoming = std::mem::replace(&mut self.incoming, Incoming::Done);
         let Incoming::Chunked(decoder) = incoming else { return };
         out.extend_from_slice(b"0\r\n");
-        for (name, value) in Trailers::iter(decoder.trailer()).filter(|(name, _)| may_trail(name)) {
+        let stays = |name: &[u8]| may_trail(name) && self.trailers.has(name);
+        for (name, value) in Trailers::iter(decoder.trailer()).filter(|(name, _)| stays(name)) {
             out.extend_from_slice(name);
             out.extend_from_slice(b": ");
             out.extend_from_slice(value);
@@ -344,6 +380,16 @@ mod tests {
             let out = through(&mut flow, input, size).unwrap();
             assert!(out.ends_with(b"0\r\nX-Sum: 7\r\n\r\n"), "{:?}", String::from_utf8_lossy(&out));
         }
+    }
+
+    #[test]
+    fn trailers_that_the_route_or_the_head_keeps_back_stay_behind() {
+        let input = b"1\r\na\r\n0\r\nX-Sum: 7\r\nX-Inner: 8\r\n\r\n";
+        let edits = Arc::new(Edits { remove: vec!["x-inner".into()], ..Edits::default() });
+        let mut flow = BodyFlow::new(Framing::Chunked, true, None).without(false, &edits);
+        assert!(through(&mut flow, input, 9).unwrap().ends_with(b"0\r\nX-Sum: 7\r\n\r\n"));
+        let mut flow = BodyFlow::new(Framing::Chunked, true, None).without(true, &Arc::default());
+        assert!(through(&mut flow, input, 9).unwrap().ends_with(b"\r\n0\r\n\r\n"));
     }
 
     #[test]

@@ -80,6 +80,7 @@ mod tests {
             node_keeps: true,
             dated: true,
             keep_alive_s: None,
+            nominates: false,
         }
     }
 

@@ -110,6 +110,16 @@ pub fn nominated<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a [u8]> 
         .flat_map(|field| elements(field.value))
 }
 
+/// Does `Connection` nominate more than what it says of the connection itself: fields that stay on this hop?
+pub fn nominates_fields(fields: &[Field<'_>]) -> bool {
+    let is_option = |name: &[u8]| {
+        name.eq_ignore_ascii_case(b"close")
+            || name.eq_ignore_ascii_case(b"keep-alive")
+            || name.eq_ignore_ascii_case(b"upgrade")
+    };
+    nominated(fields).any(|name| !is_option(name))
+}
+
 /// Is this byte allowed in a token (RFC 9110, 5.6.2)?
 pub fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use arrayvec::ArrayVec;
 
-use super::field::{Known, classify, elements};
+use super::field::{Known, classify, elements, nominates_fields};
 use super::framing::{Framing, FramingFields};
 use crate::logic::fault::Fault;
 use crate::logic::limits::{FIELDS_CEILING, MessageLimits};
@@ -45,6 +45,8 @@ pub struct RequestFacts {
     pub hops_left: Option<u32>,
     /// Does the client prefer JSON for what the balancer says itself?
     pub wants_json: bool,
+    /// Does `Connection` nominate fields of the message?
+    pub nominates: bool,
 }
 
 /// A request's head, and what its framing and connection fields mean.
@@ -259,6 +261,7 @@ fn facts(
             && framing == Framing::None,
         hops_left: seen.max_forwards.filter(|_| matches!(method, b"OPTIONS" | b"TRACE")).and_then(parse_hops),
         wants_json: seen.accept.is_some_and(prefers_json),
+        nominates: nominates_fields(fields),
     })
 }
 
@@ -353,6 +356,7 @@ impl RequestFacts {
         upgrade: false,
         hops_left: None,
         wants_json: false,
+        nominates: false,
     };
 }
 

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::field::{Known, classify, elements};
+use super::field::{Known, classify, elements, nominates_fields};
 use super::framing::{Framing, FramingFields};
 use super::request::{FieldRoom, RequestFacts, Version};
 use crate::logic::limits::{FIELDS_CEILING, MessageLimits};
@@ -42,6 +42,8 @@ pub struct Response<'a> {
     pub dated: bool,
     /// Seconds of `Keep-Alive: timeout=`.
     pub keep_alive_s: Option<u32>,
+    /// Does `Connection` nominate fields of the message?
+    pub nominates: bool,
 }
 
 /// Parses a head that [`super::head::HeadScanner`] found to be complete.
@@ -94,6 +96,7 @@ pub fn parse<'r, 'a: 'r>(
             && (version == Version::Http11 || seen.keep_alive),
         dated: seen.dated,
         keep_alive_s: seen.keep_alive_s,
+        nominates: nominates_fields(fields),
     })
 }
 

@@ -34,7 +34,7 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, onward: &Onward<'
     // An empty path before a query is written as origin-form has it (RFC 9112, 3.2.1).
     let root: &[u8] = if onward.target.first() == Some(&b'?') { b"/" } else { b"" };
     put(out, &[head.method, b" ", root, onward.target, b" HTTP/1.1\r\nhost: ", onward.authority, b"\r\n"]);
-    let dropper = Dropper::new(head.fields, onward.edits);
+    let dropper = Dropper::new(head.fields, request.facts.nominates, onward.edits);
     for field in head.fields {
         let forwarded = match classify(field.name) {
             Known::Other | Known::Date => true,
@@ -47,7 +47,7 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, onward: &Onward<'
         }
     }
     write_forwarded(out, request, onward);
-    write_via(out, request.facts.version);
+    write_via(out, request.facts.version, onward.edits);
     match request.facts.framing {
         Framing::Chunked => put(out, &[b"transfer-encoding: chunked\r\n"]),
         Framing::Length(length) => put_length(out, length),
@@ -68,27 +68,36 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, onward: &Onward<'
     put(out, &[b"\r\n"]);
 }
 
-/// `x-forwarded-*` and `x-request-id`: kept and extended for trusted peers, made anew for all others.
+/// `x-forwarded-*` and `x-request-id`: kept and extended for trusted peers, made anew for all others. Not those that the route
+/// removes or sets.
 fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, onward: &Onward<'_>) {
     let fields = request.head.fields;
+    let stays = |name: &str| !onward.edits.replaces(name.as_bytes());
     let believed =
         |name: &str| if onward.trusted { find(fields, name).filter(|value| !value.is_empty()) } else { None };
     let earlier = fields.iter().filter(|field| onward.trusted && classify(field.name) == Known::ForwardedFor);
     let mut hops = earlier.map(|field| field.value).chain([onward.peer]).filter(|value| !value.is_empty());
-    if let Some(first) = hops.next() {
+    if let Some(first) = hops.next().filter(|_| stays("x-forwarded-for")) {
         put(out, &[b"x-forwarded-for: ", first]);
         hops.for_each(|hop| put(out, &[b", ", hop]));
         put(out, &[b"\r\n"]);
     }
-    put_field(out, b"x-forwarded-proto", believed("x-forwarded-proto").unwrap_or(b"http"));
+    if stays("x-forwarded-proto") {
+        put_field(out, b"x-forwarded-proto", believed("x-forwarded-proto").unwrap_or(b"http"));
+    }
     let host = believed("x-forwarded-host").unwrap_or(request.head.authority);
-    if !host.is_empty() {
+    if !host.is_empty() && stays("x-forwarded-host") {
         put_field(out, b"x-forwarded-host", host);
     }
-    put_field(out, b"x-request-id", believed("x-request-id").unwrap_or(onward.request_id));
+    if stays("x-request-id") {
+        put_field(out, b"x-request-id", believed("x-request-id").unwrap_or(onward.request_id));
+    }
 }
 
-fn write_via(out: &mut Vec<u8>, received: Version) {
+fn write_via(out: &mut Vec<u8>, received: Version, edits: &Edits) {
+    if edits.replaces(b"via") {
+        return;
+    }
     put(out, &[if received == Version::Http11 { b"via: 1.1" } else { b"via: 1.0" }, PSEUDONYM]);
 }
 
@@ -119,7 +128,7 @@ fn write_upgrade(out: &mut Vec<u8>, fields: &[Field<'_>]) {
 /// (RFC 9110, 6.6.1).
 pub fn write_response(out: &mut Vec<u8>, response: &Response<'_>, reply: &Reply, edits: &Edits, date: &[u8]) {
     put_status(out, response.head.status, response.reason);
-    let dropper = Dropper::new(response.head.fields, edits);
+    let dropper = Dropper::new(response.head.fields, response.nominates, edits);
     for field in response.head.fields {
         let hop = matches!(
             classify(field.name),
@@ -134,7 +143,7 @@ pub fn write_response(out: &mut Vec<u8>, response: &Response<'_>, reply: &Reply,
             put_field(out, field.name, field.value);
         }
     }
-    put(out, &[b"via: 1.1", PSEUDONYM]);
+    write_via(out, Version::Http11, edits);
     if !response.dated && response.kind == Kind::Final && !dropper.drops(b"date") {
         put_field(out, b"date", date);
     }
@@ -151,7 +160,10 @@ pub fn write_response(out: &mut Vec<u8>, response: &Response<'_>, reply: &Reply,
         }
         Kind::Final => put_connection(out, reply.keep_alive, reply.version),
     }
-    write_added(out, edits);
+    // What a route says of a response it says of the one that counts, once.
+    if response.kind != Kind::Interim {
+        write_added(out, edits);
+    }
     put(out, &[b"\r\n"]);
 }
 
@@ -217,30 +229,16 @@ struct Dropper<'a> {
     /// Most messages nominate nothing but `close` and `keep-alive`, and need no second look at `Connection`.
     nominates: bool,
     edits: &'a Edits,
-    edited: bool,
 }
 
 impl<'a> Dropper<'a> {
-    fn new(fields: &'a [Field<'a>], edits: &'a Edits) -> Self {
-        let plain = |name: &[u8]| {
-            name.eq_ignore_ascii_case(b"close")
-                || name.eq_ignore_ascii_case(b"keep-alive")
-                || name.eq_ignore_ascii_case(b"upgrade")
-        };
-        Self {
-            fields,
-            nominates: nominated(fields).any(|name| !plain(name)),
-            edits,
-            edited: !edits.remove.is_empty() || !edits.set.is_empty(),
-        }
+    fn new(fields: &'a [Field<'a>], nominates: bool, edits: &'a Edits) -> Self {
+        Self { fields, nominates, edits }
     }
 
     fn drops(&self, name: &[u8]) -> bool {
         let is = |other: &[u8]| other.eq_ignore_ascii_case(name);
-        (self.nominates && nominated(self.fields).any(is))
-            || (self.edited
-                && (self.edits.remove.iter().any(|other| is(other.as_bytes()))
-                    || self.edits.set.iter().any(|(other, _)| is(other.as_bytes()))))
+        (self.nominates && nominated(self.fields).any(is)) || self.edits.replaces(name)
     }
 }
 

@@ -6,7 +6,8 @@ use crate::logic::path;
 /// Appends the target that goes to the node: `strip_prefix` taken away, `add_prefix` put before, the query kept.
 ///
 /// The path is forwarded as it was spelled. Only where the prefix shows in the normal form alone (`/%61pi/x`,
-/// `/x/../api/y`) does the rest go out in its normal form, so that what is forwarded is what was matched.
+/// `/x/../api/y`), or the rest by itself means something else (`/api/../api/y`, or what begins with two slashes and reads as a
+/// host), does it go out in its normal form, so that what is forwarded is what was matched.
 pub fn rewrite_target(rewrite: &Rewrite, target: &[u8], out: &mut Vec<u8>) {
     if target == b"*" || (rewrite.strip_prefix.is_none() && rewrite.add_prefix.is_none()) {
         return out.extend_from_slice(target);
@@ -35,12 +36,18 @@ fn strip(path: &[u8], prefix: &[u8], out: &mut Vec<u8>) {
             && let Some(normal_rest) = rest(normal.path(), prefix)
         {
             return match rest(path, prefix) {
-                Some(raw_rest) if !normal.reshaped => out.extend_from_slice(raw_rest),
+                Some(raw_rest) if means(raw_rest, normal_rest) => out.extend_from_slice(raw_rest),
                 _ => path::encode(normal_rest, out),
             };
         }
     }
     out.extend_from_slice(path);
+}
+
+/// Is this the normal form of `raw`?
+fn means(raw: &[u8], normal: &[u8]) -> bool {
+    let mut buffer = vec![0; raw.len()];
+    !raw.starts_with(b"//") && path::normalise(raw, &mut buffer).is_ok_and(|own| own.path() == normal)
 }
 
 /// What follows the prefix, where it ends with a segment.
@@ -76,6 +83,11 @@ mod tests {
             ("/api/../api/caf%c3%a9", "/caf%C3%A9"),
             ("/api/x/../../b", "/api/x/../../b"),
             ("/api//evil.example", "/evil.example"),
+            ("/api/a//b", "/a//b"),
+            ("/api/a/./b", "/a/./b"),
+            ("/api/a/../b", "/a/../b"),
+            ("/api/a/../../api/b", "/b"),
+            ("/api/a%2fb//c%41", "/a%2fb//c%41"),
             ("*", "*"),
         ] {
             assert_eq!(rewritten(Some("/api"), None, target), expected, "{target}");

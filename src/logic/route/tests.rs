@@ -18,8 +18,8 @@ fn route(name: &str, host: &str, path: &str) -> Route {
             ..Matcher::default()
         },
         action: Action::Respond { status: 200, body: Bytes::new() },
-        request_edits: Edits::default(),
-        response_edits: Edits::default(),
+        request_edits: Edits::default().into(),
+        response_edits: Edits::default().into(),
         timeouts: Timeouts::default(),
         rate_limit: None,
         in_flight_max: None,

@@ -23,8 +23,8 @@ pub(super) struct Output {
     file: File,
     /// `None` for stdout and stderr, which cannot be opened anew.
     path: Option<PathBuf>,
-    /// The last write ended in the middle of a line.
-    torn: bool,
+    /// What is left of a line that the last write ended in the middle of.
+    rest: Vec<u8>,
     /// The trouble was told.
     told: bool,
 }
@@ -54,14 +54,17 @@ impl Output {
 
     /// One that is open already.
     pub(super) fn of(file: File) -> Self {
-        Self { file, path: None, torn: false, told: false }
+        Self { file, path: None, rest: Vec::new(), told: false }
     }
 
     /// Opens the file anew. Where that fails, the old one stays in use: it is better than none.
     pub(super) fn reopen(&mut self) {
         let Some(path) = &self.path else { return };
         match append_to(path) {
-            Ok(file) => (self.file, self.torn, self.told) = (file, false, false),
+            Ok(file) => {
+                self.rest.clear();
+                (self.file, self.told) = (file, false);
+            }
             Err(error) => {
                 say(&format!(
                     "cannot reopen {} ({error}): lines go on to the file that was open",
@@ -71,27 +74,26 @@ impl Output {
         }
     }
 
-    /// Writes lines; returns how many bytes of them the target took.
+    /// Writes lines; returns how many bytes of them the target took. A line that it took the beginning of is owed to it, and
+    /// goes before all others.
     pub(super) fn write(&mut self, lines: &[u8]) -> usize {
-        if let Err(error) = self.mend() {
+        // A target that was waited for last time, in vain, is not waited for again.
+        let (mended, error) = write_all(&mut self.file, &self.rest, |_| false);
+        self.rest.drain(..mended);
+        if let Some(error) = error {
             self.tell(&error);
             return 0;
         }
-        let (written, error) = write_all(&mut self.file, lines);
-        if let Some(error) = error {
-            self.torn = written > 0 && lines[written - 1] != b'\n';
-            self.tell(&error);
+        let (written, error) = write_all(&mut self.file, lines, becomes_writable);
+        let Some(error) = error else { return written };
+        self.tell(&error);
+        let torn = written > 0 && lines[written - 1] != b'\n';
+        let line = memchr::memchr(b'\n', &lines[written..]).map_or(lines.len(), |at| written + at + 1);
+        if !torn {
+            return written;
         }
-        written
-    }
-
-    /// Ends a line that a full disk has cut, so that the next one is a line of its own.
-    fn mend(&mut self) -> io::Result<()> {
-        if self.torn {
-            self.file.write_all(b"\n")?;
-            self.torn = false;
-        }
-        Ok(())
+        self.rest = lines[written..line].to_vec();
+        line
     }
 
     fn tell(&mut self, error: &io::Error) {
@@ -114,15 +116,15 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(flags).open(path)
 }
 
-/// As `Write::write_all`, but it says how far it came, and has patience with a pipe that does not block.
-fn write_all(file: &mut File, bytes: &[u8]) -> (usize, Option<io::Error>) {
+/// As `Write::write_all`, but it says how far it came, and goes on after a pipe that does not block was waited for.
+fn write_all(file: &mut File, bytes: &[u8], wait: impl Fn(&File) -> bool) -> (usize, Option<io::Error>) {
     let mut written = 0;
     while written < bytes.len() {
         match file.write(&bytes[written..]) {
             Ok(0) => return (written, Some(ErrorKind::WriteZero.into())),
             Ok(more) => written += more,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock && becomes_writable(file) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && wait(file) => {}
             Err(error) => return (written, Some(error)),
         }
     }
@@ -153,7 +155,7 @@ mod tests {
         drop(read);
         let mut output = Output::of(File::from(write));
         assert_eq!(output.write(b"line\n"), 0);
-        assert!(output.told && !output.torn);
+        assert!(output.told && output.rest.is_empty());
     }
 
     #[test]
@@ -176,14 +178,27 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_is_ended_before_the_next() {
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    fn a_line_that_was_cut_goes_on_where_it_was() {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
         let mut output = Output::of(File::from(write));
-        output.torn = true;
+        let lines = b"a line of some length\n".repeat(10_000);
+        let taken = output.write(&lines);
+        assert!(taken < lines.len() && lines[taken - 1] == b'\n', "{taken} bytes, and whole lines");
+        assert_eq!(output.write(b"lost\n"), 0, "the pipe is full");
+        let mut file = File::from(read);
+        let mut text = vec![0; 1 << 20];
+        let mut length = file.read(&mut text).unwrap();
         assert_eq!(output.write(b"next\n"), 5);
-        drop(output);
-        let mut text = String::new();
-        File::from(read).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "\nnext\n");
+        length += file.read(&mut text[length..]).unwrap();
+        let text = std::str::from_utf8(&text[..length]).unwrap();
+        let (last, others) = text
+            .trim_end()
+            .split('\n')
+            .collect::<Vec<_>>()
+            .split_last()
+            .map(|(a, b)| (*a, b.to_vec()))
+            .unwrap();
+        assert!(last == "next" && others.iter().all(|line| *line == "a line of some length"), "{text}");
+        assert_eq!(others.len() * 22, taken);
     }
 }
