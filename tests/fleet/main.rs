@@ -16,6 +16,7 @@ mod deaths;
 mod failing;
 mod faults;
 mod faulty;
+mod health;
 mod labels;
 mod numbers;
 mod rolls;
