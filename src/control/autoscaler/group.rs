@@ -113,12 +113,27 @@ impl Group {
 
     /// Why it is not as it should be though its engine works, and what comes next.
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
+        if let Some(held) = self.held_down() {
+            return Some(held.into());
+        }
         let failing = self.starts.pause().map(|pause| {
             let count = failed_starts(self.starts.failures());
             let pause = pause.as_secs_f64().ceil();
             format!("{count}: {}; the next one is tried {pause} s after it", self.last_failure)
         });
         failing.or_else(|| self.roll_trouble.clone()).map(Into::into)
+    }
+
+    /// An operator keeps it below what the configuration says, or without any node.
+    fn held_down(&self) -> Option<String> {
+        let (there, least) = (self.view.there(), self.scale.min.max(1));
+        let who = match self.view.replicas {
+            Some(0) => "an operator wants none",
+            None if self.view.paused && there < least => "an operator paused its autoscaler",
+            _ => return None,
+        };
+        let nodes = if there == 1 { "1 node".into() } else { format!("{there} nodes") };
+        Some(format!("{who}, and it has {nodes}: `plimsoll scale {} --resume` lets it decide", self.name))
     }
 
     /// What the registry shall publish of it.
@@ -161,6 +176,8 @@ impl Group {
         self.wanted = Spec::of(fleet);
         if self.wanted.fingerprint != self.spec.fingerprint {
             self.begin_roll(wiring, now);
+        } else {
+            self.spec.settings = Arc::clone(&self.wanted.settings);
         }
     }
 

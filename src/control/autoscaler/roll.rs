@@ -8,7 +8,7 @@ use super::group::Group;
 use super::mate::Mate;
 use super::orders::may_act;
 use super::{Wiring, refuse};
-use crate::config::settings::FleetSettings;
+use crate::config::settings::{DEFAULT_STOP_GRACE, FleetSettings, Pull};
 use crate::control::fleet::Unit;
 use crate::logic::limits::WARM_TIMEOUT;
 use crate::logic::scale::lifecycle::{Leaving, Phase};
@@ -28,7 +28,7 @@ pub(super) struct Spec {
 impl Spec {
     pub(super) fn of(settings: &Arc<FleetSettings>) -> Self {
         use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(format!("{settings:?}").as_bytes());
+        let digest = Sha256::digest(format!("{:?}", what_makes_a_node(settings)).as_bytes());
         let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into();
         Self { settings: Arc::clone(settings), fingerprint, image: None }
     }
@@ -38,6 +38,15 @@ impl Spec {
         let same_image = self.image.is_none() || self.image == unit.image;
         self.fingerprint == unit.fingerprint && same_image
     }
+}
+
+/// The settings but for those that say nothing of a node that runs: when its image is pulled, and how it is stopped.
+fn what_makes_a_node(settings: &FleetSettings) -> FleetSettings {
+    let mut settings = settings.clone();
+    if let FleetSettings::Docker(docker) = &mut settings {
+        (docker.pull, docker.stop_grace) = (Pull::Missing, DEFAULT_STOP_GRACE);
+    }
+    settings
 }
 
 /// A roll that is under way.
@@ -70,7 +79,8 @@ impl Group {
         }
         self.begin_roll(wiring, now);
         let count = self.nodes.iter().filter(|mate| mate.is_old).count();
-        Ok(format!("{count} nodes of {} are replaced, one at a time", self.name))
+        let what = if count == 1 { "1 node is".to_owned() } else { format!("{count} nodes are") };
+        Ok(format!("{what} replaced, one at a time, of {}", self.name))
     }
 
     /// All nodes are old ones from now on, and new ones are what the configuration says.

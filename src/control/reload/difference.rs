@@ -144,6 +144,7 @@ fn within(old: &BackendSettings, new: &BackendSettings) -> Vec<String> {
     // Compared whole but for the servers, so that a key of later versions is never overlooked.
     let rest = |backend: &BackendSettings| BackendSettings { servers: Vec::new(), ..backend.clone() };
     if rest(old) != rest(new) {
+        let fleet = new.fleet.as_ref().or(old.fleet.as_ref()).map_or("docker", |fleet| fleet.name());
         let keys = [
             (old.strategy != new.strategy, "strategy"),
             (old.health != new.health, "health"),
@@ -155,7 +156,7 @@ fn within(old: &BackendSettings, new: &BackendSettings) -> Vec<String> {
             (old.hedge != new.hedge, "hedge"),
             (old.queue != new.queue, "queue"),
             (old.adaptive != new.adaptive, "adaptive_limit"),
-            (old.fleet != new.fleet, "docker or process"),
+            (old.fleet != new.fleet, fleet),
             (old.scale != new.scale, "scale"),
         ];
         let mut keys: Vec<_> = keys.iter().filter(|(differs, _)| *differs).map(|(_, key)| *key).collect();
