@@ -27,6 +27,7 @@ FIGURES = [
     ("wake", "p99_ms", "… p99 of first byte - node ready, ms", "at most 25", lambda value: value <= 25),
     ("wake-direct", "answered", "the same without Docker's proxy: answered 200", "1000", lambda value: value == 1000),
     ("wake-direct", "p99_ms", "… p99 of first byte - node ready, ms", "at most 25", lambda value: value <= 25),
+    ("wake-floor", "p99_ms", "the same thousand at the node itself, without a balancer, ms", "the floor", None),
 ]
 
 

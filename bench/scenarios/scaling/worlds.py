@@ -1,12 +1,13 @@
 """What happens to a fleet: each scenario runs once and gives one sample."""
 
 import select
+import signal
 import socket
 import struct
 import time
 from datetime import datetime
 
-from balancing.lane import quantile
+from balancing.lane import LOADGEN, quantile
 from scaling.yard import Watch, Yard, docker, finish
 
 # Linux; the module has no name for it.
@@ -104,21 +105,54 @@ class Wake:
                     time.sleep(0.02)
             answers = held(yard.port, self.requests)
             ready = became_ready(yard.containers()[0])
-        late = sorted((at - ready) * 1000 for at, status in answers if status == 200)
-        yield {
-            "requests": self.requests,
-            "answered": len(late),
-            "p50_ms": late[len(late) // 2] if late else None,
-            "p99_ms": late[len(late) * 99 // 100] if late else None,
-        }
+        yield lateness(answers, ready)
+
+
+class Floor:
+    """The same thousand without a balancer: a node on the loopback that stands still while they come, and goes on."""
+
+    name, title = "wake-floor", "A thousand requests wait for a node, and nothing is between"
+
+    def run(self, ground):
+        port = ground.port()
+        node = ground.start([LOADGEN, "node", "--port", port, "--no-control", "--keepalive", "10m"])
+        try:
+            while not is_open(port):
+                time.sleep(0.02)
+            node.send_signal(signal.SIGSTOP)
+            goes_on = []
+
+            def release():
+                goes_on.append(time.time())
+                node.send_signal(signal.SIGCONT)
+
+            yield lateness(held(port, Wake.requests, release), goes_on[0])
+        finally:
+            node.kill()
+            node.wait()
+
+
+def is_open(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def lateness(answers, since):
+    late = sorted((at - since) * 1000 for at, status in answers if status == 200)
+    return {
+        "requests": Wake.requests,
+        "answered": len(late),
+        "p50_ms": late[len(late) // 2] if late else None,
+        "p99_ms": late[len(late) * 99 // 100] if late else None,
+    }
 
 
 def wrong(report):
     return report["totals"]["failed"] + report["totals"]["bad_status"]
 
 
-def held(port, count):
-    """Sends `count` requests on connections of their own at once: when each got its first byte, and its status.
+def held(port, count, sent=lambda: None):
+    """Sends `count` requests on connections of their own, calls `sent`, and tells when each got its first byte, and its status.
 
     The kernel notes when bytes come. A program that is woken for each takes time from those that it measures.
     """
@@ -129,6 +163,7 @@ def held(port, count):
         client.sendall(b"GET / HTTP/1.1\r\nHost: bench.test\r\n\r\n")
         poll.register(client, select.EPOLLIN)
         waiting[client.fileno()] = client
+    sent()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and len(came := poll.poll(0, count)) < count:
         time.sleep(0.25)
@@ -141,8 +176,10 @@ def held(port, count):
 def first_byte(client):
     """When the first packet of the answer came, and its status."""
     head, notes, _, _ = client.recvmsg(4096, socket.CMSG_SPACE(TIMESPEC.size))
-    at = next(TIMESPEC.unpack(note) for level, kind, note in notes if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS))
-    return at[0] + at[1] / 1e9, int(head.split(b" ", 2)[1]) if head.startswith(b"HTTP/") else 0
+    stamps = [TIMESPEC.unpack(note) for level, kind, note in notes if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS)]
+    # Of a connection that was closed without a byte there is none.
+    seconds, nanos = stamps[0] if stamps else (0, 0)
+    return seconds + nanos / 1e9, int(head.split(b" ", 2)[1]) if head.startswith(b"HTTP/") else 0
 
 
 def became_ready(container):
@@ -159,4 +196,5 @@ WORLDS = [
     Kill(),
     Wake("wake", "loopback", "A thousand requests wait for the first node, on a published port"),
     Wake("wake-direct", "network", "A thousand requests wait for the first node, at the container's own address"),
+    Floor(),
 ]
