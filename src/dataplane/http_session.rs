@@ -337,6 +337,7 @@ impl Session {
 
     fn client_ended(&mut self) {
         self.input = Input::Ended;
+        self.untaken = self.client.untaken();
         let gone_at = self.timer.now() + to_ms(CLIENT_GONE_GRACE);
         self.gone_at = Some(gone_at);
         self.timer.bring_forward(gone_at);

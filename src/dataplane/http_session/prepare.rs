@@ -22,6 +22,10 @@ use crate::logic::route::{
 };
 
 /// What is to be done.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a job stays where it is made; a box would be an allocation for each request"
+)]
 pub(super) enum Prepared {
     /// Send this.
     Answer { response: Buf, keep_alive: bool },
