@@ -129,13 +129,14 @@ fn answer(
     let Answer { status, body, hangs } = scripted.unwrap_or_else(|| in_good_order(&method, bare));
     let mut stream = stream;
     if hangs {
+        // Whoever has read the first of it may cut it.
+        open.lock().unwrap().push(stream.try_clone().ok()?);
         // Chunks without an end: a stream.
         let text = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(text.as_bytes()).ok()?;
         for line in body.lines() {
             stream.write_all(format!("{:x}\r\n{line}\n\r\n", line.len() + 1).as_bytes()).ok()?;
         }
-        open.lock().unwrap().push(stream);
         return Some(());
     }
     let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
