@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         upgrade: false,
         hops_left: None,
         wants_json: false,
+        nominates: false,
     };
     let whole = flags & 2 == 0;
     let repeatable = whole && facts.idempotent;

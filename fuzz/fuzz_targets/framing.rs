@@ -25,6 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
         upgrade: flags & 8 != 0,
         hops_left: None,
         wants_json: false,
+        nominates: false,
     };
     let limits = MessageLimits::default();
     let Ok(Scan::Complete { start: 0, end }) = HeadScanner::default().advance(bytes, &limits) else { return };
