@@ -182,3 +182,23 @@ impl Group {
         wiring.events.send(Event::now(Kind::Scale, level, text).backend(&self.name));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_an_image_is_pulled_and_how_a_node_stops_make_no_other_node() {
+        let fingerprint = |keys: &str| {
+            let text = format!(
+                "routes: [{{ path: /*, backend: api }}]\nbackends: {{ api: {{ docker: {{ image: x, {keys} }} }} }}\n"
+            );
+            let settings = crate::config::parse(&text, "plimsoll.yaml", &|_| None).unwrap();
+            Spec::of(settings.backends[0].fleet.as_ref().unwrap()).fingerprint
+        };
+        let first = fingerprint("port: 80");
+        assert_eq!(fingerprint("port: 80, pull: never, stop_grace: 3s"), first);
+        assert_ne!(fingerprint("port: 81"), first);
+        assert_ne!(fingerprint("port: 80, env: { A: b }"), first);
+    }
+}

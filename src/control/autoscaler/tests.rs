@@ -24,6 +24,8 @@ struct State {
     units: Vec<(Unit, Option<TcpListener>)>,
     log: Vec<String>,
     out_of_order: bool,
+    /// A stop takes this long.
+    stop_takes: Duration,
     /// The next list is given this much later than it was read.
     late_list: Option<Duration>,
     count: u32,
@@ -91,15 +93,19 @@ impl Fleet for Memory {
     }
 
     fn stop<'a>(&'a self, id: &'a UnitId, _: Duration) -> fleet::Call<'a, ()> {
-        self.with(|state| {
+        let takes = self.with(|state| {
             state.log.push(format!("stop {id}"));
             for (unit, listener) in &mut state.units {
                 if unit.id == *id {
                     (unit.running, *listener) = (false, None);
                 }
             }
+            state.stop_takes
         });
-        Box::pin(async { Ok(()) })
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            Ok(())
+        })
     }
 
     fn remove<'a>(&'a self, id: &'a UnitId) -> fleet::Call<'a, ()> {
@@ -505,6 +511,38 @@ async fn what_is_wrong_stands_with_the_fleet_until_it_is_right() {
     .await;
     engine.with(|state| state.out_of_order = false);
     rig.wait("one serves", |rig| rig.calls() == [Call::Serving] && trouble(rig).is_none()).await;
+}
+
+#[tokio::test]
+async fn a_unit_without_a_backend_is_stopped_once_however_often_it_is_listed() {
+    let engine = Arc::new(Memory::default());
+    engine.with(|state| {
+        state.stop_takes = Duration::from_millis(500);
+        state.units.push((unit("orphan", "gone", None, true), None));
+    });
+    let mut rig = Rig::start(Arc::clone(&engine), 0, 4, false);
+    let watcher = engine.with(|state| state.watchers[0].clone());
+    for _ in 0..5 {
+        watcher.send(Change::Resync).await.unwrap();
+    }
+    rig.wait("it is gone", |rig| rig.engine.log().contains(&"remove orphan".to_owned())).await;
+    assert_eq!(engine.log().iter().filter(|line| *line == "stop orphan").count(), 1, "{:?}", engine.log());
+}
+
+#[tokio::test]
+async fn a_fleet_that_an_operator_keeps_down_says_so() {
+    let mut rig = Rig::start(Arc::default(), 0, 4, false);
+    let trouble = |rig: &Rig| rig.table.borrow().get("api").and_then(|fleet| fleet.trouble.clone());
+    rig.wait("the fleet is there", |rig| rig.table.borrow().contains_key("api")).await;
+    assert_eq!(trouble(&rig), None, "it sleeps, as it may");
+    rig.scale(None, Some(true)).await.unwrap();
+    rig.wait("the trouble", |rig| {
+        trouble(rig)
+            .is_some_and(|text| text.contains("paused") && text.contains("plimsoll scale api --resume"))
+    })
+    .await;
+    rig.scale(None, Some(false)).await.unwrap();
+    rig.wait("no trouble", |rig| trouble(rig).is_none()).await;
 }
 
 #[tokio::test]

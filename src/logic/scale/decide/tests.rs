@@ -140,6 +140,20 @@ fn the_last_node_goes_when_it_is_idle_and_comes_back_for_one_request() {
 }
 
 #[test]
+fn what_the_window_remembers_wakes_nobody() {
+    // Idle sooner than the window forgets: a busy second, then silence.
+    let settings = ScaleSettings { min: 0, idle: at(2), ..Default::default() };
+    let mut history = steady(5.0, 10, 1);
+    (11..=14).for_each(|second| history.push(Sample::quiet(at(second), 1)));
+    let decision = decide(&history, &fleet(1), &settings, at(14));
+    assert_eq!((decision.action, decision.reason), (Action::Down(1), Reason::Idle));
+    for second in 15..=25 {
+        history.push(Sample::quiet(at(second), 0));
+        assert_eq!(decide(&history, &fleet(0), &settings, at(second)).action, Action::Hold, "{second}");
+    }
+}
+
+#[test]
 fn a_tunnel_without_a_byte_is_no_idleness() {
     let settings = ScaleSettings { min: 0, idle: at(30), ..Default::default() };
     let mut history = History::new(at(0), at(600));
