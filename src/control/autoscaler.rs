@@ -301,9 +301,13 @@ impl Autoscaler {
         self.wiring.events.send(Event::now(Kind::Fleet, level, format!("{name}: {text}")));
     }
 
+    fn fleet(&self, engine: usize) -> Option<Arc<dyn Fleet>> {
+        self.engines.get(engine).map(|engine| Arc::clone(&engine.fleet))
+    }
+
     /// Asks an engine for its list.
     fn look_at(&self, index: usize) {
-        let Some(engine) = self.engines.get(index).map(|engine| Arc::clone(&engine.fleet)) else { return };
+        let Some(engine) = self.fleet(index) else { return };
         let (asked, hand_in) = (self.began.elapsed(), self.hand_in.clone());
         tokio::spawn(async move {
             let listed = engine.list().await;
@@ -357,7 +361,7 @@ impl Autoscaler {
             return;
         }
         self.ending.insert(unit.id.clone(), now);
-        let Some(engine) = self.engines.get(index).map(|engine| Arc::clone(&engine.fleet)) else { return };
+        let Some(engine) = self.fleet(index) else { return };
         let text =
             format!("stopping {}: the configuration has no backend `{}` any more", unit.id, unit.backend);
         self.tell_engine(index, Level::Info, text);

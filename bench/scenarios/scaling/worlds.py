@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 
 from balancing.lane import LOADGEN, quantile
+from rig import await_port
 from scaling.yard import Watch, Yard, docker, finish
 
 # Linux; the module has no name for it.
@@ -117,8 +118,7 @@ class Floor:
         port = ground.port()
         node = ground.start([LOADGEN, "node", "--port", port, "--no-control", "--keepalive", "10m"])
         try:
-            while not is_open(port):
-                time.sleep(0.02)
+            await_port(port, [node])
             node.send_signal(signal.SIGSTOP)
             goes_on = []
 
@@ -130,11 +130,6 @@ class Floor:
         finally:
             node.kill()
             node.wait()
-
-
-def is_open(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def lateness(answers, since):

@@ -54,8 +54,7 @@ impl Group {
             if room >= count {
                 return count;
             }
-            let blocked = self.starts.blocked_until().is_some_and(|until| until > now);
-            match self.nodes.iter().position(Mate::is_unhealthy).filter(|_| !blocked) {
+            match self.nodes.iter().position(Mate::is_unhealthy).filter(|_| !self.starts.is_blocked(now)) {
                 Some(index) => self.replace_unhealthy(index, wiring, now),
                 None => return room,
             }

@@ -12,7 +12,7 @@ use super::{FleetNode, Standing, Wiring};
 use crate::config::settings::{BackendSettings, FleetSettings};
 use crate::control::fleet::{Change, EngineError, EngineFault, Fleet, Stats, Unit, UnitId};
 use crate::logic::scale::ScaleSettings;
-use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide, failed_starts};
+use crate::logic::scale::decide::{Action, Decision, FleetView, Reason, decide, failed_starts, nodes};
 use crate::logic::scale::hold;
 use crate::logic::scale::lifecycle::{Act, Happening, Leaving, Lifecycle, Phase, Tone};
 use crate::logic::scale::processor::Processor;
@@ -132,8 +132,8 @@ impl Group {
             None if self.view.paused && there < least => "an operator paused its autoscaler",
             _ => return None,
         };
-        let nodes = if there == 1 { "1 node".into() } else { format!("{there} nodes") };
-        Some(format!("{who}, and it has {nodes}: `plimsoll scale {} --resume` lets it decide", self.name))
+        let there = nodes(there);
+        Some(format!("{who}, and it has {there}: `plimsoll scale {} --resume` lets it decide", self.name))
     }
 
     /// What the registry shall publish of it.

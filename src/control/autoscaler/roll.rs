@@ -11,6 +11,7 @@ use super::{Wiring, refuse};
 use crate::config::settings::{DEFAULT_STOP_GRACE, FleetSettings, Pull};
 use crate::control::fleet::Unit;
 use crate::logic::limits::WARM_TIMEOUT;
+use crate::logic::scale::decide::nodes;
 use crate::logic::scale::lifecycle::{Leaving, Phase};
 use crate::shared::event::{Event, Kind, Level};
 use crate::shared::order::{Fault, Outcome};
@@ -78,9 +79,9 @@ impl Group {
             return Err(refuse(Fault::Conflict, "rolling", message, "wait until it is done"));
         }
         self.begin_roll(wiring, now);
-        let count = self.nodes.iter().filter(|mate| mate.is_old).count();
-        let what = if count == 1 { "1 node is".to_owned() } else { format!("{count} nodes are") };
-        Ok(format!("{what} replaced, one at a time, of {}", self.name))
+        let count = self.nodes.iter().filter(|mate| mate.is_old).count() as u32;
+        let verb = if count == 1 { "is" } else { "are" };
+        Ok(format!("{} of {} {verb} replaced, one at a time", nodes(count), self.name))
     }
 
     /// All nodes are old ones from now on, and new ones are what the configuration says.
@@ -135,7 +136,7 @@ impl Group {
                 self.drain(old, Leaving::Replaced, wiring, now);
             }
             // The engine is out of order: it is asked again after a pause.
-            _ if self.starts.blocked_until().is_some_and(|until| until > now) => {}
+            _ if self.starts.is_blocked(now) => {}
             _ => self.start(now),
         }
     }

@@ -110,14 +110,11 @@ pub fn nominated<'a>(fields: &'a [Field<'a>]) -> impl Iterator<Item = &'a [u8]> 
         .flat_map(|field| elements(field.value))
 }
 
-/// Does `Connection` nominate more than what it says of the connection itself: fields that stay on this hop?
-pub fn nominates_fields(fields: &[Field<'_>]) -> bool {
-    let is_option = |name: &[u8]| {
-        name.eq_ignore_ascii_case(b"close")
-            || name.eq_ignore_ascii_case(b"keep-alive")
-            || name.eq_ignore_ascii_case(b"upgrade")
-    };
-    nominated(fields).any(|name| !is_option(name))
+/// Says this element of `Connection` something of the connection itself? All others nominate fields that stay on this hop.
+pub fn is_connection_option(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"close")
+        || name.eq_ignore_ascii_case(b"keep-alive")
+        || name.eq_ignore_ascii_case(b"upgrade")
 }
 
 /// Is this byte allowed in a token (RFC 9110, 5.6.2)?

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use arrayvec::ArrayVec;
 
-use super::field::{Known, classify, elements, nominates_fields};
+use super::field::{Known, classify, elements, is_connection_option};
 use super::framing::{Framing, FramingFields};
 use crate::logic::fault::Fault;
 use crate::logic::limits::{FIELDS_CEILING, MessageLimits};
@@ -172,6 +172,7 @@ struct Seen<'a> {
     close: bool,
     keep_alive: bool,
     nominates_upgrade: bool,
+    nominates: bool,
     upgrade: bool,
     h2c: bool,
     expect: Option<&'a [u8]>,
@@ -206,6 +207,7 @@ impl<'a> Seen<'a> {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             self.nominates_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+            self.nominates |= !is_connection_option(option);
         }
     }
 
@@ -261,7 +263,7 @@ fn facts(
             && framing == Framing::None,
         hops_left: seen.max_forwards.filter(|_| matches!(method, b"OPTIONS" | b"TRACE")).and_then(parse_hops),
         wants_json: seen.accept.is_some_and(prefers_json),
-        nominates: nominates_fields(fields),
+        nominates: seen.nominates,
     })
 }
 

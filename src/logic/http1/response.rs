@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::field::{Known, classify, elements, nominates_fields};
+use super::field::{Known, classify, elements, is_connection_option};
 use super::framing::{Framing, FramingFields};
 use super::request::{FieldRoom, RequestFacts, Version};
 use crate::logic::limits::{FIELDS_CEILING, MessageLimits};
@@ -96,7 +96,7 @@ pub fn parse<'r, 'a: 'r>(
             && (version == Version::Http11 || seen.keep_alive),
         dated: seen.dated,
         keep_alive_s: seen.keep_alive_s,
-        nominates: nominates_fields(fields),
+        nominates: seen.nominates,
     })
 }
 
@@ -122,6 +122,7 @@ fn kind(
 struct Seen {
     close: bool,
     keep_alive: bool,
+    nominates: bool,
     dated: bool,
     keep_alive_s: Option<u32>,
 }
@@ -135,6 +136,7 @@ impl Seen {
                     for option in elements(field.value) {
                         seen.close |= option.eq_ignore_ascii_case(b"close");
                         seen.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                        seen.nominates |= !is_connection_option(option);
                     }
                 }
                 Known::Date => seen.dated = true,

@@ -324,7 +324,8 @@ pub fn failed_starts(count: u32) -> String {
     if count == 1 { "the last start failed".into() } else { format!("{count} starts in a row failed") }
 }
 
-fn nodes(count: u32) -> String {
+/// So many nodes, in words.
+pub fn nodes(count: u32) -> String {
     if count == 1 { "1 node".into() } else { format!("{count} nodes") }
 }
 

@@ -48,7 +48,8 @@ impl Starts {
         self.falls = 0;
     }
 
-    fn is_blocked(&self, now: Duration) -> bool {
+    /// Does the next start wait still?
+    pub fn is_blocked(&self, now: Duration) -> bool {
         self.blocked_until.is_some_and(|until| until > now)
     }
 
